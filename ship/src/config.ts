@@ -1,0 +1,56 @@
+/**
+ * The agent's configuration: one JSON file that the driver writes with mode 0600 and names as the only argument. It holds
+ * the token, so it never passes through the environment or the command line.
+ */
+import { z } from 'zod';
+
+/** How a session's sandbox is made; decided by the driver, carried out by workspace/sandbox-command.ts. */
+const sandbox = z.discriminatedUnion('kind', [
+  /** bubblewrap by root without a user namespace: an own uid for each session. */
+  z.object({ kind: z.literal('bwrap-uid'), bwrap: z.string() }),
+  /** bubblewrap unprivileged: a user namespace for each session. */
+  z.object({ kind: z.literal('bwrap-userns'), bwrap: z.string() }),
+  /** Inside a container: another uid by setpriv, no namespace of its own. */
+  z.object({ kind: z.literal('setpriv') }),
+  /** LOCAL_DRIVER_ISOLATION=none. */
+  z.object({ kind: z.literal('none') }),
+]);
+
+export const agentConfigSchema = z.object({
+  shipId: z.string(),
+  incarnation: z.number().int(),
+  token: z.string().min(32),
+  /** Unix socket to listen on. */
+  socketPath: z.string(),
+  /** The agent's own, 0700: execution logs and index. Outlives the incarnation. */
+  stateDir: z.string(),
+  /** Homes of sessions: <homesDir>/<home_name>/workspace. Outlives the incarnation. */
+  homesDir: z.string(),
+  /** Sockets and scratch of this incarnation; on a short path. */
+  runDir: z.string(),
+  /** ship/python of the installation. */
+  supportDir: z.string(),
+  python: z.object({
+    /** The interpreter that has ipykernel (of a virtual environment, or /usr/bin/python3). */
+    executable: z.string(),
+    /** Directories to bind read-only so that it works: its prefix and its base prefix. */
+    prefixes: z.array(z.string()),
+  }),
+  sandbox,
+  /** More directories to bind read-only into sessions. */
+  readOnlyPaths: z.array(z.string()).default([]),
+  /** A resolv.conf to show inside, where the network is not the host's. */
+  resolvConf: z.string().optional(),
+  /** The session's environment beyond PATH, HOME, USER and TERM (decisions: LANG, TZ, proxy, CA, index, SHIP_ENV_*). */
+  environment: z.record(z.string(), z.string()).default({}),
+  maxSessionNum: z.number().int().positive().default(1),
+  /** cgroup directories whose files tell of memory (v1 or v2), where there are any. */
+  cgroup: z.object({ version: z.union([z.literal(1), z.literal(2)]), memory: z.string().optional() }).optional(),
+  executionLogMaxBytes: z.number().int().positive().default(1024 ** 3),
+  shipLogMaxBytes: z.number().int().positive().default(4 * 1024 ** 3),
+  /** Ends 5 s after the last link to Bay and removes what it owns (demo, tests). */
+  ephemeral: z.boolean().default(false),
+  logLevel: z.string().default('info'),
+});
+
+export type AgentConfig = z.infer<typeof agentConfigSchema>;

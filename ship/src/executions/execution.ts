@@ -1,0 +1,64 @@
+/**
+ * The seam between the log of an execution and the work behind it. `executions/` owns names, logs, readers, queues and
+ * deadlines; `python/`, `shell/` own the work and know nothing of those.
+ */
+import type { ExecutionEvent, Ended, StartExecutionRequest } from '../../../proto/gen/shipyard/execution/v1/execution.js';
+
+/** An event without its number, as work reports it. `queued`, `truncated` and `ended` are the log's own. */
+export type EventBody = Exclude<NonNullable<ExecutionEvent['event']>, { $case: 'queued' | 'truncated' | 'ended' }>;
+
+export type Outcome = NonNullable<Ended['outcome']>;
+
+/** What work knows of its end. The log adds the cause: whoever asked for the stop, else NONE (or OOM, on evidence). */
+export interface WorkEnd {
+  readonly outcome: Outcome;
+  /** Cells only. */
+  readonly statePreserved?: boolean;
+  readonly detachedOutput?: boolean;
+  readonly executionCount?: number;
+  /** Evidence from the operating system that memory ran out; becomes cause OOM. */
+  readonly oom?: boolean;
+  /** The kernel went away because somebody restarted or shut it down; becomes cause KERNEL_RESTARTED. */
+  readonly kernelRestarted?: boolean;
+}
+
+/** What the registry hands to the work of one execution. */
+export interface ExecutionHandle {
+  readonly sessionId: string;
+  readonly executionId: string;
+  /** Validated. */
+  readonly request: StartExecutionRequest;
+  /**
+   * Appends to the log, in call order. A returned promise is back-pressure (the log has more than 256 KiB that the disk
+   * has not taken): await it before producing more. Output chunks may be of any size; the log splits and coalesces them
+   * and keeps `text` whole at characters. After the end it is ignored.
+   */
+  append(event: EventBody): Promise<void> | undefined;
+  /** Raw output: the log turns it into Chunks (text where it is UTF-8, else data), holding back a split character. */
+  output(stream: 'stdout' | 'stderr' | 'pty', bytes: Uint8Array): Promise<void> | undefined;
+  /** Number of the last event appended, coalesced output included; `input_request` is named by it. */
+  readonly lastSequence: number;
+}
+
+/** Work that has begun. */
+export interface Work {
+  /** Never rejects; resolves after everything that belongs to the work was appended. */
+  readonly ended: Promise<WorkEnd>;
+  /** SIGINT to the process group, or KeyboardInterrupt in the kernel. The work may go on. */
+  interrupt(): void;
+  /** Ends the work: gently now, and by force once graceMs have passed. `ended` resolves either way. */
+  stop(graceMs: number): void;
+  /** By name, to the whole process group; undefined where the kind takes no signals. */
+  signal?(name: NodeJS.Signals): void;
+  /** Takes what fits without waiting for the reader of stdin; returns the bytes taken. */
+  writeInput?(data: Uint8Array): number;
+  endInput?(): void;
+  resize?(columns: number, rows: number): void;
+  answerInput?(requestSequence: number, value: string): void;
+}
+
+/** Begins the work of one kind. Appends `started` itself, once the work is really there. */
+export interface WorkKind {
+  /** Rejects only for a defect; work that cannot start is a Work whose end says could_not_start. */
+  begin(execution: ExecutionHandle): Promise<Work>;
+}

@@ -1,0 +1,64 @@
+/**
+ * The seam to the places where ships come to life. A driver knows nothing of sessions, leases or the store; everything
+ * it creates can be found again by ship id and incarnation, also by another Bay after a crash.
+ */
+import type { Isolation, Ship } from '../ships/ship.js';
+
+/** How Bay dials a ship's agent. */
+export type Endpoint = { readonly kind: 'unix'; readonly path: string } | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+
+export interface StartOptions {
+  /** This incarnation's token, for the agent alone. */
+  readonly token: string;
+  readonly signal: AbortSignal;
+}
+
+export interface StartedShip {
+  /** Kept in the row; all that endpoint(), inspect() and stop() need. */
+  readonly handle: Readonly<Record<string, unknown>>;
+  readonly isolation: Isolation;
+  /** The engine's name for it, for people: container id, process id. */
+  readonly containerId: string;
+  readonly ipAddress?: string;
+}
+
+/** What the engine says of an incarnation. */
+export type Inspection =
+  | { readonly state: 'running' }
+  | { readonly state: 'gone'; readonly reason: string; readonly oom?: boolean };
+
+export interface FoundShip {
+  readonly shipId: string;
+  readonly incarnation: number;
+  readonly handle: Readonly<Record<string, unknown>>;
+}
+
+export interface Driver {
+  readonly name: string;
+  /** Looks at the machine once at start. Rejects with DRIVER_UNAVAILABLE or DRIVER_REFUSED and a text that names the remedy. */
+  check(signal: AbortSignal): Promise<DriverReport>;
+  /** Begins an incarnation; answers when its agent can be dialled (readiness is Hello, judged by the caller). */
+  start(ship: Ship, options: StartOptions): Promise<StartedShip>;
+  endpoint(handle: Readonly<Record<string, unknown>>): Endpoint;
+  inspect(ship: Ship): Promise<Inspection>;
+  /** Ends the incarnation by force and removes everything of it but the workspaces. Safe to repeat, and when it is gone. */
+  stop(ship: Ship, options: { readonly signal: AbortSignal }): Promise<void>;
+  /** Removes workspaces and logs. */
+  removeData(shipId: string): Promise<void>;
+  /** Whether data of an earlier life are there. */
+  hasData(shipId: string): Promise<boolean>;
+  /** Everything of this deployment that lives, whatever the store says. */
+  list(): Promise<readonly FoundShip[]>;
+  /** What agent and engine wrote. */
+  logs(ship: Ship, options: { readonly follow: boolean; readonly signal: AbortSignal }): AsyncIterable<string>;
+  /** Resolves when this incarnation dies, where the driver can see it without polling; else never. */
+  died?(ship: Ship, signal: AbortSignal): Promise<Inspection>;
+}
+
+export interface DriverReport {
+  /** One line for the start: engine, version, mode. */
+  readonly summary: string;
+  readonly network: 'none' | 'internet' | 'open';
+  /** What users should know: missing limits, missing isolation. */
+  readonly warnings: readonly string[];
+}
