@@ -3,14 +3,20 @@ import tseslint from 'typescript-eslint';
 /** Imports point one way (ARCHITECTURE.md, "Folders"); a folder names what it must not see. */
 const directions = [
   { files: ['proto/**/*.ts'], forbid: ['src', 'ship'] },
-  { files: ['src/gateway/**/*.ts', 'src/grpc/**/*.ts'], forbid: ['src/ships', 'src/store', 'src/drivers', 'src/ship-clients', 'ship'] },
+  {
+    files: ['src/gateway/**/*.ts', 'src/grpc/**/*.ts'],
+    forbid: ['src/ships', 'src/store', 'src/drivers', 'src/ship-clients', 'ship'],
+  },
   { files: ['src/ships/**/*.ts'], forbid: ['src/gateway', 'src/grpc', 'src/drivers/local-driver', 'ship/src'] },
   { files: ['src/drivers/**/*.ts'], forbid: ['src/gateway', 'src/grpc', 'src/store', 'src/ship-clients'] },
   { files: ['src/store/**/*.ts'], forbid: ['src/gateway', 'src/grpc', 'src/drivers', 'src/ship-clients', 'ship'] },
   { files: ['ship/src/python/**/*.ts'], forbid: ['src', 'ship/src/shell', 'ship/src/files'] },
   { files: ['ship/src/shell/**/*.ts'], forbid: ['src', 'ship/src/python', 'ship/src/files'] },
   { files: ['ship/src/files/**/*.ts'], forbid: ['src', 'ship/src/python', 'ship/src/shell'] },
-  { files: ['ship/src/executions/**/*.ts', 'ship/src/workspace/**/*.ts'], forbid: ['src', 'ship/src/python', 'ship/src/shell', 'ship/src/files'] },
+  {
+    files: ['ship/src/executions/**/*.ts', 'ship/src/workspace/**/*.ts'],
+    forbid: ['src', 'ship/src/python', 'ship/src/shell', 'ship/src/files'],
+  },
 ];
 
 const importDirection = {
@@ -27,7 +33,11 @@ const importDirection = {
       if (typeof specifier !== 'string' || !specifier.startsWith('.')) return;
       const target = folderOf(specifier);
       const hit = forbidden.find((folder) => target.startsWith(`${folder}/`));
-      if (hit) context.report({ node, message: `import of ${target}: this folder must not see ${hit}/ (ARCHITECTURE.md, "Folders")` });
+      if (hit)
+        context.report({
+          node,
+          message: `import of ${target}: this folder must not see ${hit}/ (ARCHITECTURE.md, "Folders")`,
+        });
     };
     return { ImportDeclaration: check, ExportNamedDeclaration: check, ExportAllDeclaration: check };
   },
@@ -36,8 +46,22 @@ const importDirection = {
 const tests = ['**/*.test.ts', '**/testing/**', '**/e2e/**', 'bench/**'];
 
 export default tseslint.config(
-  { ignores: ['node_modules/**', '**/node_modules/**', 'dist/**', 'proto/gen/**', '.cache/**', '.venv/**', 'sdk/python/**'] },
-  { files: ['**/*.ts'], extends: [tseslint.configs.recommendedTypeChecked], languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } } },
+  {
+    ignores: [
+      'node_modules/**',
+      '**/node_modules/**',
+      'dist/**',
+      'proto/gen/**',
+      '.cache/**',
+      '.venv/**',
+      'sdk/python/**',
+    ],
+  },
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.recommendedTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+  },
   {
     files: ['**/*.ts'],
     rules: {
@@ -45,13 +69,29 @@ export default tseslint.config(
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
       '@typescript-eslint/require-await': 'off', // an async function without await still turns throws into rejections
-      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_', caughtErrorsIgnorePattern: '^_' }],
+      '@typescript-eslint/no-unused-vars': [
+        'error',
+        { argsIgnorePattern: '^_', varsIgnorePattern: '^_', caughtErrorsIgnorePattern: '^_' },
+      ],
     },
   },
   {
     files: ['src/**/*.ts'],
-    ignores: ['src/config.ts', 'src/main.ts', 'src/cli/**', 'src/**/*.test.ts', 'src/testing/**', 'src/e2e/**', 'src/drivers/conformance*.ts'],
-    rules: { 'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'src/config.ts is the only reader of the environment' }] },
+    ignores: [
+      'src/config.ts',
+      'src/main.ts',
+      'src/cli/**',
+      'src/**/*.test.ts',
+      'src/testing/**',
+      'src/e2e/**',
+      'src/drivers/conformance*.ts',
+    ],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: 'src/config.ts is the only reader of the environment' },
+      ],
+    },
   },
   ...directions.map(({ files, forbid }) => ({
     files,

@@ -24,7 +24,8 @@ export function setUp() {
 
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
-  if (major < 20 || (major === 20 && minor < 19)) fail(`Node ${process.versions.node} is too old: Shipyard needs 20.19 or later.`, 3);
+  if (major < 20 || (major === 20 && minor < 19))
+    fail(`Node ${process.versions.node} is too old: Shipyard needs 20.19 or later.`, 3);
 }
 
 function nativesWork() {
@@ -33,16 +34,31 @@ function nativesWork() {
 }
 
 function ensureNpmPackages() {
-  const lock = digest([path.join(root, 'package-lock.json'), path.join(root, 'package.json'), path.join(root, 'ship/package.json')]);
+  const lock = digest([
+    path.join(root, 'package-lock.json'),
+    path.join(root, 'package.json'),
+    path.join(root, 'ship/package.json'),
+  ]);
   if (fresh('npm', `${lock} ${process.versions.modules}`) && nativesWork()) return;
   // Headers that lie beside this Node serve for compiling, so that nothing needs to be downloaded for it.
   const prefix = path.dirname(path.dirname(process.execPath));
   const headers = existsSync(path.join(prefix, 'include/node/node.h')) ? { npm_config_nodedir: prefix } : {};
   const env = { ...process.env, ...headers, NODE_ENV: 'development' };
-  if (!runQuietly('Installing npm packages (native ones are compiled: a minute or two)', 'npm', ['ci', '--no-audit', '--no-fund'], { env })) {
+  if (
+    !runQuietly(
+      'Installing npm packages (native ones are compiled: a minute or two)',
+      'npm',
+      ['ci', '--no-audit', '--no-fund'],
+      { env },
+    )
+  ) {
     fail('npm ci failed.');
   }
-  if (!nativesWork()) fail('The native npm packages (better-sqlite3, node-pty, zeromq) were not built; g++, make and python3 are needed for that.', 3);
+  if (!nativesWork())
+    fail(
+      'The native npm packages (better-sqlite3, node-pty, zeromq) were not built; g++, make and python3 are needed for that.',
+      3,
+    );
   remember('npm', `${lock} ${process.versions.modules}`);
 }
 
@@ -54,7 +70,12 @@ function ensureGenerated() {
 }
 
 function ensureBuilt() {
-  const sources = digest([...filesUnder('proto', ['.ts', '.proto']), ...filesUnder('src', ['.ts']), ...filesUnder('ship/src', ['.ts']), path.join(root, 'scripts/build.mjs')]);
+  const sources = digest([
+    ...filesUnder('proto', ['.ts', '.proto']),
+    ...filesUnder('src', ['.ts']),
+    ...filesUnder('ship/src', ['.ts']),
+    path.join(root, 'scripts/build.mjs'),
+  ]);
   if (fresh('build', sources) && existsSync(path.join(root, 'dist'))) return;
   if (!runQuietly('Building', process.execPath, ['scripts/build.mjs'])) fail('The build failed.');
   remember('build', sources);
@@ -66,7 +87,8 @@ function digest(files) {
   return hash.digest('hex');
 }
 
-const fresh = (name, value) => existsSync(path.join(stamps, name)) && readFileSync(path.join(stamps, name), 'utf8') === value;
+const fresh = (name, value) =>
+  existsSync(path.join(stamps, name)) && readFileSync(path.join(stamps, name), 'utf8') === value;
 
 function remember(name, value) {
   mkdirSync(stamps, { recursive: true });

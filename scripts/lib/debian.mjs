@@ -7,10 +7,11 @@ const NEEDED = {
   bubblewrap: () => works('bwrap', ['--version']),
   'python3-venv': () => works('python3', ['-c', 'import ensurepip, venv']),
 };
-/** Without these ships have no network; the installation goes on. */
+/** Without curl the demo shows its lines without running them; without the others ships have no network. */
 const WANTED = {
   slirp4netns: () => works('slirp4netns', ['--version']),
   nftables: () => works('nft', ['--version']) || existsSync('/usr/sbin/nft'),
+  curl: () => works('curl', ['--version']),
   iproute2: () => works('ip', ['-V']) || existsSync('/usr/sbin/ip'),
 };
 /** Needed where npm has no ready-made binary for this machine. */
@@ -30,7 +31,7 @@ export function ensureDebianPackages({ compiler }) {
   const line = `apt-get install -y --no-install-recommends ${all.join(' ')}`;
   const asRoot = process.getuid() === 0 ? [] : works('sudo', ['-n', 'true']) ? ['sudo', '-n'] : undefined;
   if (!asRoot || !works('apt-get', ['--version'])) {
-    if (needed.length === 0) return say(`    (ships get no network without: sudo ${line})`);
+    if (needed.length === 0) return say(`    (ships get no network, and the demo no curl, without: sudo ${line})`);
     fail(`Some system packages are missing. Install them, then run the command again:\n\n  sudo ${line}\n`, 3);
   }
   const apt = (args) => {
@@ -46,5 +47,10 @@ export function ensureDebianPackages({ compiler }) {
 export function installDebianKernel() {
   const packages = ['python3-ipykernel', 'python3-matplotlib'];
   if (process.getuid() !== 0) return false;
-  return runQuietly(`Installing ${packages.join(', ')} from Debian`, 'apt-get', ['install', '-y', '--no-install-recommends', ...packages]);
+  return runQuietly(`Installing ${packages.join(', ')} from Debian`, 'apt-get', [
+    'install',
+    '-y',
+    '--no-install-recommends',
+    ...packages,
+  ]);
 }

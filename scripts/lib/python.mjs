@@ -15,11 +15,18 @@ const requirements = path.join(root, 'ship/python/requirements.txt');
  */
 export function ensurePython() {
   const wanted = readFileSync(requirements, 'utf8');
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && works(python, ['-c', 'import ipykernel, matplotlib'])) return;
+  if (
+    existsSync(stamp) &&
+    readFileSync(stamp, 'utf8') === wanted &&
+    works(python, ['-c', 'import ipykernel, matplotlib'])
+  )
+    return;
 
   rmSync(folder, { recursive: true, force: true });
   if (!fromIndex() && !fromDebian()) {
-    fail('Could not make a Python environment: neither the Python index nor Debian packages (python3-ipykernel, python3-matplotlib) can be had.');
+    fail(
+      'Could not make a Python environment: neither the Python index nor Debian packages (python3-ipykernel, python3-matplotlib) can be had.',
+    );
   }
   works(python, ['-m', 'compileall', '-q', folder], { timeout: 300_000 });
   writeFileSync(stamp, wanted);
@@ -35,5 +42,13 @@ function fromIndex() {
 function fromDebian() {
   rmSync(folder, { recursive: true, force: true });
   const there = works('/usr/bin/python3', ['-c', 'import ipykernel, matplotlib']) || installDebianKernel();
-  return there && runQuietly("Making a Python environment over Debian's packages", '/usr/bin/python3', ['-m', 'venv', '--system-site-packages', folder]);
+  return (
+    there &&
+    runQuietly("Making a Python environment over Debian's packages", '/usr/bin/python3', [
+      '-m',
+      'venv',
+      '--system-site-packages',
+      folder,
+    ])
+  );
 }

@@ -10,7 +10,8 @@ export function filesUnder(folder, endings) {
   const walk = (directory) => {
     for (const entry of readdirSync(directory, { withFileTypes: true })) {
       if (entry.isDirectory() && !SKIPPED.has(entry.name)) walk(path.join(directory, entry.name));
-      else if (entry.isFile() && endings.some((ending) => entry.name.endsWith(ending))) found.push(path.join(directory, entry.name));
+      else if (entry.isFile() && endings.some((ending) => entry.name.endsWith(ending)))
+        found.push(path.join(directory, entry.name));
     }
   };
   walk(path.join(root, folder));
