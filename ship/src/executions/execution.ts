@@ -2,7 +2,7 @@
  * The seam between the log of an execution and the work behind it. `executions/` owns names, logs, readers, queues and
  * deadlines; `python/`, `shell/` own the work and know nothing of those.
  */
-import type { ExecutionEvent, Ended, StartExecutionRequest } from '../../../proto/gen/shipyard/execution/v1/execution.js';
+import type { ExecutionEvent, Ended, Kernel, StartExecutionRequest } from '../../../proto/gen/shipyard/execution/v1/execution.js';
 
 /** An event without its number, as work reports it. `queued`, `truncated` and `ended` are the log's own. */
 export type EventBody = Exclude<NonNullable<ExecutionEvent['event']>, { $case: 'queued' | 'truncated' | 'ended' }>;
@@ -28,6 +28,11 @@ export interface ExecutionHandle {
   readonly executionId: string;
   /** Validated. */
   readonly request: StartExecutionRequest;
+  /**
+   * Aborts when the work is to be stopped (cancel, deadline, end of session or ship). Only begin() needs it, to give up
+   * early: it then resolves with a Work whose end says could_not_start. Once begin() has resolved, stop() says the same.
+   */
+  readonly signal: AbortSignal;
   /**
    * Appends to the log, in call order. A returned promise is back-pressure (the log has more than 256 KiB that the disk
    * has not taken): await it before producing more. Output chunks may be of any size; the log splits and coalesces them
@@ -61,4 +66,31 @@ export interface Work {
 export interface WorkKind {
   /** Rejects only for a defect; work that cannot start is a Work whose end says could_not_start. */
   begin(execution: ExecutionHandle): Promise<Work>;
+}
+
+/** Takes output that belongs to no running execution of the session; it goes to the execution `background`. */
+export type BackgroundSink = Pick<ExecutionHandle, 'append' | 'output'>;
+
+/**
+ * The kernels of the ship's sessions, at most one each. Cells reach them through the WorkKind of cells, one at a time a
+ * session; the queue in front is the registry's.
+ */
+export interface KernelService {
+  /** The session's kernel, made where there is none; answers when it is ready. */
+  start(sessionId: string): Promise<Kernel>;
+  /**
+   * Ends the kernel (its running cell ends with WorkEnd.kernelRestarted) and answers when the next generation is ready.
+   * Queued cells were ended by the caller; a cell that begins meanwhile waits for the new kernel. Makes one where there is none.
+   */
+  restart(sessionId: string): Promise<Kernel>;
+  /** A snapshot. */
+  get(sessionId: string): Kernel | undefined;
+  /** Ends the kernel as restart does, without a next one; false where there was none. */
+  shutdown(sessionId: string): Promise<boolean>;
+  /** Snapshots of all. */
+  list(): readonly Kernel[];
+  /** Called when a session ends or the ship stops: its kernel is gone when this resolves. Safe to repeat. */
+  endSession(sessionId: string): Promise<void>;
+  /** Every change of a kernel's status or generation; returns the function that ends the subscription. */
+  onChange(listener: (kernel: Kernel) => void): () => void;
 }

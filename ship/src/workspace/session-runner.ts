@@ -96,3 +96,23 @@ export interface FileWriter {
   commit(): Promise<{ path: string; sizeBytes: number }>;
   abort(): Promise<void>;
 }
+
+/** What BindSession says of a session. */
+export interface SessionBinding {
+  readonly sessionId: string;
+  readonly uid: number;
+  /** Name of its directory in homesDir; checked by the service against [A-Za-z0-9._-]{1,64}, not "." or "..". */
+  readonly homeName: string;
+}
+
+/** Makes runners. One per agent. */
+export interface SessionRunnerFactory {
+  /** Prepares home and workspace where they are missing, starts the sandbox and its runner; answers when it takes work. */
+  open(binding: SessionBinding): Promise<SessionRunner>;
+}
+
+/** The sessions that are bound, as the kinds of work and the files see them. */
+export interface SessionDirectory {
+  /** The session's runner; opened again where the last one went away. Rejects with SESSION_NOT_BOUND. */
+  runner(sessionId: string): Promise<SessionRunner>;
+}
