@@ -6,6 +6,80 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { root } from './run.mjs';
 
+/**
+ * A Bay of its own on free loopback ports, with the local driver, an own token and a folder of its own for everything it
+ * keeps; its ships end with it. For the demo, the end-to-end suite and the benchmarks.
+ *
+ * @param {Record<string, string>} environment more configuration
+ */
+export async function startOwnBay(environment = {}) {
+  const bay = new OwnBay(environment, await freePort(), await freePort());
+  await bay.restart();
+  return bay;
+}
+
+class OwnBay {
+  folder = mkdtempSync(path.join(tmpdir(), 'shipyard-'));
+  token = randomBytes(24).toString('base64url');
+  #environment;
+  #process;
+
+  constructor(environment, port, grpcPort) {
+    this.#environment = environment;
+    this.port = port;
+    this.grpcPort = grpcPort;
+    this.url = `http://127.0.0.1:${port}`;
+  }
+
+  get pid() {
+    return this.#process.pid;
+  }
+
+  async restart() {
+    const log = openSync(path.join(this.folder, 'bay.log'), 'a');
+    this.#process = spawn(process.execPath, [path.join(root, 'dist/bay.js')], {
+      cwd: this.folder,
+      stdio: ['ignore', log, log],
+      env: { ...process.env, ...this.#configuration(), ...this.#environment },
+    });
+    closeSync(log);
+    this.exited = new Promise((resolve) => this.#process.once('exit', (code, signal) => resolve(signal ?? code)));
+    try {
+      await ready(this.url, this.exited);
+    } catch (error) {
+      const text = readFileSync(path.join(this.folder, 'bay.log'), 'utf8');
+      await this.stop();
+      throw new Error(`Bay did not start: ${error.message}\n${text}`);
+    }
+  }
+
+  async kill() {
+    this.#process.kill('SIGKILL');
+    await this.exited;
+  }
+
+  async stop() {
+    this.#process.kill('SIGTERM');
+    const status = await this.exited;
+    rmSync(this.folder, { recursive: true, force: true });
+    return status;
+  }
+
+  #configuration() {
+    return {
+      CONTAINER_DRIVER: 'local',
+      HOST: '127.0.0.1',
+      PORT: `${this.port}`,
+      GRPC_PORT: `${this.grpcPort}`,
+      ACCESS_TOKEN: this.token,
+      SHIPYARD_STATE_DIR: path.join(this.folder, 'state'),
+      SHIP_DATA_DIR: path.join(this.folder, 'ships'),
+      DATABASE_URL: `sqlite:///${path.join(this.folder, 'bay.db')}`,
+      BAY_EPHEMERAL: '1',
+    };
+  }
+}
+
 /** A free port of 127.0.0.1; free at the time of asking. */
 async function freePort() {
   const server = createServer();
@@ -15,62 +89,12 @@ async function freePort() {
   return port;
 }
 
-/**
- * A Bay of its own on free loopback ports, with the local driver, an own token and a folder of its own for everything it
- * keeps; its ships end with it. `stop()` ends it and removes the folder.
- *
- * @param {Record<string, string>} environment more configuration
- */
-export async function startOwnBay(environment = {}) {
-  const folder = mkdtempSync(path.join(tmpdir(), 'shipyard-'));
-  const token = randomBytes(24).toString('base64url');
-  const [port, grpcPort] = [await freePort(), await freePort()];
-  const log = openSync(path.join(folder, 'bay.log'), 'a');
-  const bay = spawn(process.execPath, [path.join(root, 'dist/bay.js')], {
-    cwd: folder,
-    stdio: ['ignore', log, log],
-    env: {
-      ...process.env,
-      CONTAINER_DRIVER: 'local',
-      HOST: '127.0.0.1',
-      PORT: `${port}`,
-      GRPC_PORT: `${grpcPort}`,
-      ACCESS_TOKEN: token,
-      SHIPYARD_STATE_DIR: path.join(folder, 'state'),
-      SHIP_DATA_DIR: path.join(folder, 'ships'),
-      DATABASE_URL: `sqlite:///${path.join(folder, 'bay.db')}`,
-      BAY_EPHEMERAL: '1',
-      ...environment,
-    },
-  });
-  closeSync(log);
-  const exited = new Promise((resolve) => bay.once('exit', (code, signal) => resolve(signal ?? code)));
-  const url = `http://127.0.0.1:${port}`;
-
-  const stop = async () => {
-    bay.kill('SIGTERM');
-    const status = await exited;
-    rmSync(folder, { recursive: true, force: true });
-    return status;
-  };
-  try {
-    await ready(url, exited);
-  } catch (error) {
-    const text = readFileSync(path.join(folder, 'bay.log'), 'utf8');
-    await stop();
-    throw new Error(`Bay did not start: ${error.message}\n${text}`);
-  }
-  return { url, port, grpcPort, token, folder, pid: bay.pid, exited, stop };
-}
-
 async function ready(url, exited) {
   const signal = AbortSignal.timeout(30_000);
   let over;
   void exited.then((status) => (over = status));
   while (over === undefined) {
-    const answer = await fetch(`${url}/ready`, { signal }).catch((error) =>
-      signal.aborted ? Promise.reject(error) : undefined,
-    );
+    const answer = await fetch(`${url}/ready`, { signal }).catch((error) => (signal.aborted ? Promise.reject(error) : undefined));
     if (answer?.ok) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
