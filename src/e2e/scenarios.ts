@@ -22,7 +22,13 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'a cell answers what it printed and the value of its last expression',
     needs: 'cells',
     async run(session) {
-      deepStrictEqual(await session.runCell('print(1)\n2'), { success: true, text: '1\n2', images: [], error: '', executionCount: 1 });
+      deepStrictEqual(await session.runCell('print(1)\n2'), {
+        success: true,
+        text: '1\n2',
+        images: [],
+        error: '',
+        executionCount: 1,
+      });
     },
   },
   {
@@ -64,9 +70,17 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'a figure comes back as a PNG',
     needs: 'cells',
     async run(session) {
-      const { images, success } = await session.runCell('import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()', { timeoutSeconds: 120 });
+      const { images, success } = await session.runCell(
+        'import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()',
+        { timeoutSeconds: 120 },
+      );
       deepStrictEqual([success, images.length], [true, 1]);
-      strictEqual(Buffer.from(images[0] ?? '', 'base64').subarray(1, 4).toString(), 'PNG');
+      strictEqual(
+        Buffer.from(images[0] ?? '', 'base64')
+          .subarray(1, 4)
+          .toString(),
+        'PNG',
+      );
     },
   },
   {
@@ -74,7 +88,10 @@ export const SCENARIOS: readonly Scenario[] = [
     needs: 'cells',
     async run(session) {
       strictEqual((await session.runCell('import sys; "matplotlib" in sys.modules')).text, 'False');
-      strictEqual((await session.runCell('plt.__name__, fm.__name__, os.__name__, shutil.__name__')).text, "('matplotlib.pyplot', 'matplotlib.font_manager', 'os', 'shutil')");
+      strictEqual(
+        (await session.runCell('plt.__name__, fm.__name__, os.__name__, shutil.__name__')).text,
+        "('matplotlib.pyplot', 'matplotlib.font_manager', 'os', 'shutil')",
+      );
     },
   },
   {
@@ -90,7 +107,9 @@ export const SCENARIOS: readonly Scenario[] = [
     needs: 'cells',
     async run(session) {
       await session.runCell('kept = 7');
-      const { success, text } = await session.runCell('print("begun", flush=True)\nimport time\ntime.sleep(60)', { timeoutSeconds: 1 });
+      const { success, text } = await session.runCell('print("begun", flush=True)\nimport time\ntime.sleep(60)', {
+        timeoutSeconds: 1,
+      });
       deepStrictEqual([success, text], [false, 'begun']);
       strictEqual((await session.runCell('kept')).text, '7');
     },
@@ -99,7 +118,13 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'output of a child process lies in its cell',
     needs: 'cells',
     async run(session) {
-      strictEqual((await session.runCell('import os\nprint("a", flush=True)\nos.system("echo b")\nprint("c")')).text.replace(/\n0$/, ''), 'a\nb\nc');
+      strictEqual(
+        (await session.runCell('import os\nprint("a", flush=True)\nos.system("echo b")\nprint("c")')).text.replace(
+          /\n0$/,
+          '',
+        ),
+        'a\nb\nc',
+      );
     },
   },
   {
@@ -124,7 +149,11 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'a command answers its exit code, stdout and stderr apart',
     needs: 'commands',
     async run(session) {
-      deepStrictEqual(await session.runCommand('echo out; echo err >&2; exit 3'), { exitCode: 3, stdout: 'out', stderr: 'err' });
+      deepStrictEqual(await session.runCommand('echo out; echo err >&2; exit 3'), {
+        exitCode: 3,
+        stdout: 'out',
+        stderr: 'err',
+      });
     },
   },
   {
@@ -132,7 +161,10 @@ export const SCENARIOS: readonly Scenario[] = [
     needs: 'commands',
     async run(session) {
       await session.runCommand('mkdir -p deep/er');
-      const { stdout } = await session.runCommand('echo "$GREETING $(basename "$PWD")"', { cwd: 'deep/er', env: { GREETING: 'hi' } });
+      const { stdout } = await session.runCommand('echo "$GREETING $(basename "$PWD")"', {
+        cwd: 'deep/er',
+        env: { GREETING: 'hi' },
+      });
       strictEqual(stdout, 'hi er');
     },
   },
@@ -140,7 +172,10 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'heredocs and many lines work',
     needs: 'commands',
     async run(session) {
-      strictEqual((await session.runCommand("cat <<'X'\none\ntwo\nX\nif true; then echo three; fi")).stdout, 'one\ntwo\nthree');
+      strictEqual(
+        (await session.runCommand("cat <<'X'\none\ntwo\nX\nif true; then echo three; fi")).stdout,
+        'one\ntwo\nthree',
+      );
     },
   },
   {
@@ -148,7 +183,11 @@ export const SCENARIOS: readonly Scenario[] = [
     needs: 'commands',
     async run(session) {
       await session.runCommand('echo shared > /tmp/from-shell; id -u > uid.txt');
-      strictEqual((await session.runCell('print(open("/tmp/from-shell").read(), os.getuid() == int(open("uid.txt").read()))')).text, 'shared\n True');
+      strictEqual(
+        (await session.runCell('print(open("/tmp/from-shell").read(), os.getuid() == int(open("uid.txt").read()))'))
+          .text,
+        'shared\n True',
+      );
     },
   },
   {

@@ -1,7 +1,11 @@
 import type { BayServiceDefinition } from '../../../proto/gen/shipyard/bay/v1/bay.js';
 import { ExecutionEvent, type StartExecutionRequest } from '../../../proto/gen/shipyard/execution/v1/execution.js';
 import type { ExecutionServiceDefinition } from '../../../proto/gen/shipyard/execution/v1/execution_service.js';
-import { DownloadResponse, type FileServiceDefinition, type UploadRequest } from '../../../proto/gen/shipyard/execution/v1/file_service.js';
+import {
+  DownloadResponse,
+  type FileServiceDefinition,
+  type UploadRequest,
+} from '../../../proto/gen/shipyard/execution/v1/file_service.js';
 import type { Client } from '../../../proto/rpc/definition.js';
 import { isStatusError } from '../../../proto/rpc/status-error.js';
 import { foldLog, toCellOutcome, toCommandOutcome } from './fold.js';
@@ -14,12 +18,20 @@ export interface Services {
 }
 
 /** The ways that speak the protos themselves: gRPC, one HTTP/2 stream a call, and mux, one stream for all. */
-export function callsWay(name: string, services: Services, abilities: readonly Ability[], close: () => Promise<void>): Way {
+export function callsWay(
+  name: string,
+  services: Services,
+  abilities: readonly Ability[],
+  close: () => Promise<void>,
+): Way {
   return {
     name,
     abilities: new Set(abilities),
     createShip: (session, { ttlSeconds = 600, maxSessionNum = 1 } = {}) =>
-      plainly(async () => (await services.bay.createShip({ sessionId: session, ttlSeconds, maxSessionNum, spec: undefined })).shipId),
+      plainly(
+        async () =>
+          (await services.bay.createShip({ sessionId: session, ttlSeconds, maxSessionNum, spec: undefined })).shipId,
+      ),
     deleteShip: (shipId) => plainly(async () => void (await services.bay.deleteShip({ shipId, keepWorkspace: false }))),
     in: (shipId, sessionId) => new CallsSession(services, { shipId, sessionId }),
     close,
@@ -33,7 +45,9 @@ class CallsSession implements SessionWay {
   ) {}
 
   private start(request: Partial<StartExecutionRequest>) {
-    return plainly(() => foldLog(decodeEvents(this.services.executions.startExecution(startRequest({ ...this.name, ...request })))));
+    return plainly(() =>
+      foldLog(decodeEvents(this.services.executions.startExecution(startRequest({ ...this.name, ...request })))),
+    );
   }
 
   async runCell(code: string, { timeoutSeconds = 30, silent = false } = {}) {
@@ -47,20 +61,47 @@ class CallsSession implements SessionWay {
 
   writeFile(path: string, content: string) {
     return plainly(async () => {
-      await this.services.files.writeText({ ...this.name, path, content, encoding: '', append: false, mode: undefined });
+      await this.services.files.writeText({
+        ...this.name,
+        path,
+        content,
+        encoding: '',
+        append: false,
+        mode: undefined,
+      });
     });
   }
   readFile(path: string) {
-    return plainly(async () => (await this.services.files.readText({ ...this.name, path, encoding: '', offset: undefined, limit: undefined })).content);
+    return plainly(
+      async () =>
+        (await this.services.files.readText({ ...this.name, path, encoding: '', offset: undefined, limit: undefined }))
+          .content,
+    );
   }
   editFile(path: string, oldString: string, newString: string) {
-    return plainly(async () => (await this.services.files.editText({ ...this.name, path, oldString, newString, replaceAll: false, encoding: '' })).replacements);
+    return plainly(
+      async () =>
+        (
+          await this.services.files.editText({
+            ...this.name,
+            path,
+            oldString,
+            newString,
+            replaceAll: false,
+            encoding: '',
+          })
+        ).replacements,
+    );
   }
   deleteFile(path: string) {
     return plainly(async () => void (await this.services.files.deleteFile({ ...this.name, path })));
   }
   listNames(path: string) {
-    return plainly(async () => (await this.services.files.listDirectory({ ...this.name, path, showHidden: false })).files.map((file) => file.name));
+    return plainly(async () =>
+      (await this.services.files.listDirectory({ ...this.name, path, showHidden: false })).files.map(
+        (file) => file.name,
+      ),
+    );
   }
 
   upload(path: string, data: Uint8Array) {
@@ -86,7 +127,16 @@ class CallsSession implements SessionWay {
 }
 
 export function startRequest(request: Partial<StartExecutionRequest>): StartExecutionRequest {
-  return { shipId: '', sessionId: '', executionId: '', lifetime: 'LIFETIME_UNSPECIFIED' as StartExecutionRequest['lifetime'], timeoutMs: 0, queueTimeoutMs: 0, work: undefined, ...request };
+  return {
+    shipId: '',
+    sessionId: '',
+    executionId: '',
+    lifetime: 'LIFETIME_UNSPECIFIED' as StartExecutionRequest['lifetime'],
+    timeoutMs: 0,
+    queueTimeoutMs: 0,
+    work: undefined,
+    ...request,
+  };
 }
 
 export async function* decodeEvents(stream: AsyncIterable<Uint8Array>): AsyncGenerator<ExecutionEvent> {

@@ -8,10 +8,19 @@ interface Envelope<T> {
 
 /** The routes of the original Shipyard: `/ship…`. */
 export function documentedHttp(bay: { url: string; token: string }): Way {
-  const call = async (method: string, path: string, session: string, init: { json?: unknown; form?: FormData } = {}): Promise<Response> => {
+  const call = async (
+    method: string,
+    path: string,
+    session: string,
+    init: { json?: unknown; form?: FormData } = {},
+  ): Promise<Response> => {
     const headers: Record<string, string> = { authorization: `Bearer ${bay.token}`, 'x-session-id': session };
     if (init.json !== undefined) headers['content-type'] = 'application/json';
-    const response = await fetch(bay.url + path, { method, headers, body: init.form ?? (init.json === undefined ? null : JSON.stringify(init.json)) });
+    const response = await fetch(bay.url + path, {
+      method,
+      headers,
+      body: init.form ?? (init.json === undefined ? null : JSON.stringify(init.json)),
+    });
     if (!response.ok) throw toError(response.status, await response.text());
     return response;
   };
@@ -20,7 +29,9 @@ export function documentedHttp(bay: { url: string; token: string }): Way {
     name: 'documented HTTP',
     abilities: new Set(['ships', 'cells', 'commands', 'text-files', 'file-streams']),
     async createShip(session, { ttlSeconds = 600, maxSessionNum = 1 } = {}) {
-      const response = await call('POST', '/ship', session, { json: { ttl: ttlSeconds, max_session_num: maxSessionNum } });
+      const response = await call('POST', '/ship', session, {
+        json: { ttl: ttlSeconds, max_session_num: maxSessionNum },
+      });
       return ((await response.json()) as { id: string }).id;
     },
     async deleteShip(shipId) {
@@ -34,7 +45,11 @@ export function documentedHttp(bay: { url: string; token: string }): Way {
 class DocumentedSession implements SessionWay {
   constructor(
     private readonly shipId: string,
-    private readonly call: (method: string, path: string, init?: { json?: unknown; form?: FormData }) => Promise<Response>,
+    private readonly call: (
+      method: string,
+      path: string,
+      init?: { json?: unknown; form?: FormData },
+    ) => Promise<Response>,
   ) {}
 
   private async exec<T>(type: string, payload: object): Promise<T> {
@@ -43,7 +58,12 @@ class DocumentedSession implements SessionWay {
   }
 
   async runCell(code: string, { timeoutSeconds = 30, silent = false } = {}) {
-    type Answer = { success: boolean; execution_count: number | null; output: { text: string; images: { 'image/png': string }[] }; error: string | null };
+    type Answer = {
+      success: boolean;
+      execution_count: number | null;
+      output: { text: string; images: { 'image/png': string }[] };
+      error: string | null;
+    };
     const answer = await this.exec<Answer>('ipython/exec', { code, timeout: timeoutSeconds, silent });
     return {
       success: answer.success,
@@ -55,7 +75,12 @@ class DocumentedSession implements SessionWay {
   }
 
   async runCommand(command: string, { timeoutSeconds = 30, cwd = null as string | null, env = {} } = {}) {
-    const answer = await this.exec<{ return_code: number | null; stdout: string; stderr: string }>('shell/exec', { command, cwd, env, timeout: timeoutSeconds });
+    const answer = await this.exec<{ return_code: number | null; stdout: string; stderr: string }>('shell/exec', {
+      command,
+      cwd,
+      env,
+      timeout: timeoutSeconds,
+    });
     return { exitCode: answer.return_code, stdout: answer.stdout, stderr: answer.stderr };
   }
 
@@ -66,7 +91,11 @@ class DocumentedSession implements SessionWay {
     return (await this.exec<{ content: string }>('fs/read_file', { path })).content;
   }
   async editFile(path: string, oldString: string, newString: string) {
-    const answer = await this.exec<{ replacements: number }>('fs/edit_file', { path, old_string: oldString, new_string: newString });
+    const answer = await this.exec<{ replacements: number }>('fs/edit_file', {
+      path,
+      old_string: oldString,
+      new_string: newString,
+    });
     return answer.replacements;
   }
   async deleteFile(path: string) {

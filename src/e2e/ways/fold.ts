@@ -24,7 +24,13 @@ export async function foldLog(stream: AsyncIterable<ExecutionEvent>): Promise<Fo
   }
   const last = events.at(-1)?.event;
   if (last?.$case !== 'ended') throw new Error(`the stream stopped without ended, at ${last?.$case}`);
-  return { events, ended: last.value, stdout: Buffer.concat(output.stdout), stderr: Buffer.concat(output.stderr), pty: Buffer.concat(output.pty) };
+  return {
+    events,
+    ended: last.value,
+    stdout: Buffer.concat(output.stdout),
+    stderr: Buffer.concat(output.stderr),
+    pty: Buffer.concat(output.pty),
+  };
 }
 
 /** The documented fold of a cell (the answer of `ipython/exec`), written a second time as the judge of the first. */
@@ -69,5 +75,8 @@ function representations(display: Display): { png: string | undefined; plain: st
   const find = (type: string) => display.items.find((item) => item.mimeType === type)?.content;
   const png = find('image/png');
   const plain = find('text/plain');
-  return { png: png?.$case === 'data' ? png.value.toString('base64') : undefined, plain: plain?.$case === 'text' ? plain.value : '' };
+  return {
+    png: png?.$case === 'data' ? png.value.toString('base64') : undefined,
+    plain: plain?.$case === 'text' ? plain.value : '',
+  };
 }

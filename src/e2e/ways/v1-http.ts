@@ -8,7 +8,11 @@ export function v1Http(bay: { url: string; token: string }): Way {
     const raw = body instanceof Uint8Array;
     const headers: Record<string, string> = { authorization: `Bearer ${bay.token}`, 'x-session-id': session };
     if (body !== undefined) headers['content-type'] = raw ? 'application/octet-stream' : 'application/json';
-    const response = await fetch(bay.url + path, { method, headers, body: raw ? new Uint8Array(body) : body === undefined ? null : JSON.stringify(body) });
+    const response = await fetch(bay.url + path, {
+      method,
+      headers,
+      body: raw ? new Uint8Array(body) : body === undefined ? null : JSON.stringify(body),
+    });
     if (!response.ok) {
       const { error } = (await response.json()) as { error: { status: number; message: string } };
       throw new WayError(error.status, error.message);
@@ -63,13 +67,17 @@ class V1Session implements SessionWay {
     return (await this.json<{ content?: string }>('GET', `/files:text?path=${encodeURIComponent(path)}`)).content ?? '';
   }
   async editFile(path: string, oldString: string, newString: string) {
-    return (await this.json<{ replacements: number }>('POST', '/files:edit', { path, oldString, newString })).replacements;
+    return (await this.json<{ replacements: number }>('POST', '/files:edit', { path, oldString, newString }))
+      .replacements;
   }
   async deleteFile(path: string) {
     await this.json('DELETE', `/files?path=${encodeURIComponent(path)}`);
   }
   async listNames(path: string) {
-    const { files = [] } = await this.json<{ files?: { name: string }[] }>('GET', `/files?path=${encodeURIComponent(path)}`);
+    const { files = [] } = await this.json<{ files?: { name: string }[] }>(
+      'GET',
+      `/files?path=${encodeURIComponent(path)}`,
+    );
     return files.map((file) => file.name);
   }
 
@@ -77,7 +85,11 @@ class V1Session implements SessionWay {
     await this.call('PUT', `${this.base}/files/content?path=${encodeURIComponent(path)}`, this.session, data);
   }
   async download(path: string) {
-    const response = await this.call('GET', `${this.base}/files/content?path=${encodeURIComponent(path)}`, this.session);
+    const response = await this.call(
+      'GET',
+      `${this.base}/files/content?path=${encodeURIComponent(path)}`,
+      this.session,
+    );
     return new Uint8Array(await response.arrayBuffer());
   }
 }

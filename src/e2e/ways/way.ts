@@ -50,7 +50,10 @@ export interface Way {
 
 export interface SessionWay {
   runCell(code: string, options?: { timeoutSeconds?: number; silent?: boolean }): Promise<CellOutcome>;
-  runCommand(command: string, options?: { timeoutSeconds?: number; cwd?: string; env?: Record<string, string> }): Promise<CommandOutcome>;
+  runCommand(
+    command: string,
+    options?: { timeoutSeconds?: number; cwd?: string; env?: Record<string, string> },
+  ): Promise<CommandOutcome>;
   writeFile(path: string, content: string): Promise<void>;
   readFile(path: string): Promise<string>;
   editFile(path: string, oldString: string, newString: string): Promise<number>;
