@@ -37,6 +37,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
   readonly metadata?: Readonly<Record<string, string>>;
+  /** What the callee's context names as peer; for the in-process transport alone, where the gateway speaks for others. */
+  readonly peer?: string;
 }
 
 type RequestOf<M extends MethodDefinitionLike> = M['requestType'] extends MessageFns<infer T> ? T : never;

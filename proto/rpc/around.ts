@@ -1,0 +1,52 @@
+/** The usual interceptor: acts before a call and after it, the same for one answer and for a stream. */
+import type { CallContext } from './definition.js';
+import type { Interceptor } from './router.js';
+import type { Method } from './service.js';
+import { StatusError } from './status-error.js';
+
+export interface Around {
+  /** What the rest of the chain sees in place of the call's context: `{ ...ctx, … }`. */
+  readonly ctx?: CallContext;
+  /** Called once when the call is over, with what it failed with. Must not throw. */
+  readonly end?: (error: StatusError | undefined) => void;
+}
+
+/**
+ * @param begin called before the handler, with the request's message where the method takes one (else undefined);
+ *   throwing refuses the call. May be asynchronous; a synchronous one costs the call no turn of the event loop.
+ */
+export function around(
+  begin: (ctx: CallContext, method: Method, request: unknown) => Around | void | Promise<Around | void>,
+): Interceptor {
+  return {
+    unary: (next, method) => async (request, ctx) => {
+      const begun = begin(ctx, method, method.requestStream ? undefined : request);
+      const state = begun instanceof Promise ? await begun : begun;
+      const end = state?.end;
+      if (!end) return next(request, state?.ctx ?? ctx);
+      let error: StatusError | undefined;
+      try {
+        return await next(request, state.ctx ?? ctx);
+      } catch (thrown) {
+        error = StatusError.from(thrown);
+        throw error;
+      } finally {
+        end(error);
+      }
+    },
+    stream: (next, method) =>
+      async function* (request, ctx) {
+        const begun = begin(ctx, method, method.requestStream ? undefined : request);
+        const state = begun instanceof Promise ? await begun : begun;
+        let error: StatusError | undefined;
+        try {
+          yield* next(request, state?.ctx ?? ctx);
+        } catch (thrown) {
+          error = StatusError.from(thrown);
+          throw error;
+        } finally {
+          state?.end?.(error);
+        }
+      },
+  };
+}
