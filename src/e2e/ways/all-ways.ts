@@ -1,0 +1,41 @@
+import { BayServiceDefinition } from '../../../proto/gen/shipyard/bay/v1/bay.js';
+import { ExecutionServiceDefinition } from '../../../proto/gen/shipyard/execution/v1/execution_service.js';
+import { FileServiceDefinition } from '../../../proto/gen/shipyard/execution/v1/file_service.js';
+import { createClient, type Transport } from '../../../proto/rpc/client.js';
+import { openGrpcChannel } from '../../../proto/rpc/grpc-client.js';
+import { dialMux } from '../../../proto/rpc/mux/mux-grpc.js';
+import type { OwnBay } from '../../../scripts/lib/bay.mjs';
+import { callsWay, type Services } from './calls-way.js';
+import { documentedHttp } from './documented-http.js';
+import { v1Http } from './v1-http.js';
+import type { Way } from './way.js';
+
+/** Every way into a Bay: two over HTTP, plain gRPC, and many calls over one stream. */
+export async function openAllWays(bay: OwnBay): Promise<Way[]> {
+  const address = `127.0.0.1:${bay.grpcPort}`;
+  const channel = openGrpcChannel(address, { metadata: { authorization: `Bearer ${bay.token}` } });
+  const link = await dialMux(address, { token: bay.token, signal: AbortSignal.timeout(10_000) });
+  return [
+    documentedHttp(bay),
+    v1Http(bay),
+    callsWay(
+      'gRPC',
+      servicesOver(channel),
+      ['ships', 'cells', 'commands', 'text-files', 'file-streams', 'executions'],
+      async () => channel.close(),
+    ),
+    // Large files have streams of their own and do not ride the mux.
+    callsWay(
+      'mux',
+      servicesOver(link.connection),
+      ['ships', 'cells', 'commands', 'text-files', 'executions'],
+      async () => link.connection.close(),
+    ),
+  ];
+}
+
+const servicesOver = (transport: Transport): Services => ({
+  bay: createClient(BayServiceDefinition, transport),
+  executions: createClient(ExecutionServiceDefinition, transport),
+  files: createClient(FileServiceDefinition, transport),
+});
