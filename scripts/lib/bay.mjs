@@ -94,7 +94,9 @@ async function ready(url, exited) {
   let over;
   void exited.then((status) => (over = status));
   while (over === undefined) {
-    const answer = await fetch(`${url}/ready`, { signal }).catch((error) => (signal.aborted ? Promise.reject(error) : undefined));
+    const answer = await fetch(`${url}/ready`, { signal }).catch((error) =>
+      signal.aborted ? Promise.reject(error) : undefined,
+    );
     if (answer?.ok) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

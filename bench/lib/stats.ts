@@ -1,0 +1,42 @@
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;
+}
+export const median = (values: readonly number[]): number => quantile(values, 0.5);
+
+/** One line of the report. Goals are reported, never asserted. */
+export interface Row {
+  readonly name: string;
+  /** Ours by the reference's, or an absolute figure. */
+  readonly value: number;
+  readonly unit: 'x' | 'MiB' | 'ms' | 'MB/s';
+  /** "≤ 0.95"; empty where there is none. */
+  readonly goal: string;
+  /** The two sides in plain figures. */
+  readonly detail: string;
+}
+
+export function show({ name, value, unit, goal, detail }: Row): string {
+  const [, sign, bound] = /^([≤≥]) ([\d.]+)/.exec(goal) ?? [];
+  const met = bound === undefined ? ' ' : (sign === '≤' ? value <= Number(bound) : value >= Number(bound)) ? '✓' : '✗';
+  return `${met} ${name.padEnd(58)} ${`${value.toFixed(unit === 'x' ? 2 : 1)} ${unit}`.padStart(10)}  ${goal.padEnd(8)} ${detail}`;
+}
+
+/** Alternates the two sides for some rounds, and answers the ratio of each round. */
+export async function interleave(
+  rounds: number,
+  ours: () => Promise<number>,
+  reference: () => Promise<number>,
+): Promise<{ ratios: number[]; ours: number[]; reference: number[] }> {
+  const result = { ratios: [] as number[], ours: [] as number[], reference: [] as number[] };
+  for (let round = 0; round < rounds; round++) {
+    const first = round % 2 === 0;
+    const a = first ? await ours() : Number.NaN;
+    const b = await reference();
+    const mine = first ? a : await ours();
+    result.ours.push(mine);
+    result.reference.push(b);
+    result.ratios.push(mine / b);
+  }
+  return result;
+}

@@ -1,0 +1,65 @@
+/**
+ * `npm run bench [-- --quick] [-- NAME…]`: every figure as a ratio against a reference that is started here and measured
+ * in turn with ours, because absolute times wander with the machine. Goals are reported, never asserted; guards are.
+ */
+import path from 'node:path';
+import { startReferenceKernel } from './lib/reference-kernel.js';
+import { show, type Row } from './lib/stats.js';
+import { System } from './lib/system.js';
+import { firstOutput, output, roundTrip } from './rows/cells.js';
+import { createToFirstAnswer } from './rows/create.js';
+import { echo } from './rows/echo.js';
+import { files } from './rows/files.js';
+import { cellDuringDownload } from './rows/guards.js';
+import { bayMemory, shipMemory } from './rows/memory.js';
+import { shellOutput, shellTrue } from './rows/shell.js';
+
+const python = process.env['SHIPYARD_PYTHON'] ?? path.resolve(import.meta.dirname, '../.venv/bin/python');
+const quick = process.argv.includes('--quick');
+const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
+const rounds = (full: number) => (quick ? 1 : full);
+const failures: string[] = [];
+
+const environment = { MAX_UPLOAD_SIZE: '2000000000', MAX_SHIP_NUM: '40', SHIPYARD_PYTHON: python };
+const system = await System.start(environment);
+const reference = await startReferenceKernel(python);
+
+const ROWS: Record<string, () => Promise<Row | Row[]>> = {
+  cells: () => roundTrip(system, reference, rounds(7), '1+1 through HTTP / jupyter_client direct', ['≤ 0.95', '≤ 1.6']),
+  stock: () => stockRoundTrip(),
+  first: () => firstOutput(system, reference, rounds(7)),
+  echo: () => echo(system, rounds(7)),
+  output: () => output(system, reference, rounds(5)),
+  shell: async () => [await shellOutput(system, rounds(5)), await shellTrue(system, rounds(7))],
+  files: () => files(system, rounds(5)),
+  create: () => createToFirstAnswer(system, python, rounds(7)),
+  memory: async () => [bayMemory(system), await shipMemory(system, quick ? 4 : 20)],
+  guards: async () => guard(await cellDuringDownload(system), 3),
+};
+
+try {
+  for (const [name, rows] of Object.entries(ROWS)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    for (const row of [await rows()].flat()) console.log(show(row));
+  }
+} finally {
+  await reference.stop();
+  await system.stop();
+}
+for (const failure of failures) console.log(`failed: ${failure}`);
+process.exitCode = failures.length > 0 ? 1 : 0;
+
+/** The same with a kernel that users bring: ipykernel's own launcher, in a second system. */
+async function stockRoundTrip(): Promise<Row[]> {
+  const stock = await System.start({ ...environment, SHIP_KERNEL_LAUNCHER: 'stock' });
+  try {
+    return await roundTrip(stock, reference, rounds(5), '1+1, stock launcher / jupyter_client direct', ['≤ 1.4', '']);
+  } finally {
+    await stock.stop();
+  }
+}
+
+function guard(row: Row, atMost: number): Row {
+  if (row.value > atMost) failures.push(`${row.name}: ${row.value.toFixed(2)} is more than ${atMost}`);
+  return row;
+}
