@@ -1,0 +1,74 @@
+/** Every example of the README, run as it stands there; only ports and token are those of the test's own Bay. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { startOwnBay, type OwnBay } from '../../scripts/lib/bay.mjs';
+import { works } from '../../scripts/lib/run.mjs';
+import { publishedSdkPython } from './testing/python-sdk.js';
+
+const run = promisify(execFile);
+const readme = readFileSync(path.resolve(import.meta.dirname, '../../README.md'), 'utf8');
+let bay: OwnBay;
+let folder: string;
+
+beforeAll(async () => {
+  bay = await startOwnBay();
+  folder = mkdtempSync(path.join(tmpdir(), 'shipyard-readme-'));
+}, 60_000);
+afterAll(async () => {
+  await bay?.stop();
+  rmSync(folder, { recursive: true, force: true });
+}, 30_000);
+
+function example(name: string): string {
+  const block = new RegExp(`<!-- example: ${name} -->\\s*\`\`\`\\w+\\n([\\s\\S]*?)\`\`\``).exec(readme)?.[1];
+  if (!block) throw new Error(`the README has no example "${name}"`);
+  return block
+    .replaceAll('8156', `${bay.port}`)
+    .replaceAll('8157', `${bay.grpcPort}`)
+    .replaceAll('change-me', bay.token);
+}
+
+const bash = async (script: string) =>
+  (await run('bash', ['-euo', 'pipefail', '-c', script], { cwd: folder, timeout: 60_000 })).stdout;
+const itWith = (command: string, args: string[]) => (works(command, args) ? it : it.skip);
+
+describe('the README', () => {
+  itWith('curl', ['--version'])(
+    'shows a tour by curl that works',
+    async () => {
+      const output = await bash(example('curl'));
+      expect(output).toContain('"text":"42"');
+      expect(output.match(/"ended"/g)?.length).toBe(2);
+    },
+    60_000,
+  );
+
+  itWith('grpcurl', ['-version'])(
+    'shows calls by grpcurl that work',
+    async () => {
+      const output = await bash(example('grpcurl'));
+      expect(output).toContain('"state": "SHIP_STATE_RUNNING"');
+      expect(output).toContain('shipyard.execution.v1.ExecutionService');
+    },
+    60_000,
+  );
+
+  it('shows a Python program with the published SDK that works', async () => {
+    const file = path.join(folder, 'example.py');
+    writeFileSync(file, example('python'));
+    const { stdout } = await run(await publishedSdkPython(), [file], { timeout: 60_000 });
+    expect(stdout).toBe('hello from a file\n');
+  }, 300_000);
+
+  it('holds the configuration table of the program', async () => {
+    const { stdout } = await run(process.execPath, [
+      path.resolve(import.meta.dirname, '../../dist/bay.js'),
+      '--config-table',
+    ]);
+    const names = (text: string) => [...text.matchAll(/^\| `([A-Z_<>]+)`/gm)].map((match) => match[1]);
+    expect(names(readme)).toEqual(names(stdout));
+  }, 30_000);
+});
