@@ -21,7 +21,7 @@ export interface Ship {
   readonly state: ShipState;
   /** +1 for every start; fences late acts of an earlier life. */
   readonly incarnation: number;
-  /** +1 for every change of the row; the number that ship-level acts carry to the agent. */
+  /** +1 for every change of state; the number that ship-level acts carry to the agent. */
   readonly fence: number;
   readonly driver: string;
   readonly spec: ShipSpec;
@@ -35,6 +35,9 @@ export interface Ship {
   /** What the driver needs to find, adopt and end this incarnation; JSON of the driver's own. */
   readonly handle: Readonly<Record<string, unknown>> | undefined;
   readonly isolation: Isolation | undefined;
+  /** The engine's name for this incarnation, for people. */
+  readonly containerId?: string;
+  readonly ipAddress?: string;
 }
 
 export interface Lease {

@@ -1,0 +1,165 @@
+import type { ShipState } from '../ships/ship.js';
+import { Changes } from './changes.js';
+import * as leases from './leases.js';
+import { openDatabase, type OpenDatabaseOptions } from './open-database.js';
+import { place, restore, type Placement, type PlaceRequest, type RestoreRequest } from './placement.js';
+import { Renewals } from './renewals.js';
+import { toShip, type LeaseRecord, type ShipRecord } from './rows.js';
+import type { EndCause, Removal } from './schema.js';
+import { countPlaces, selectShips } from './ship-rows.js';
+import * as transitions from './transitions.js';
+
+export type { LeaseRecord, ShipRecord } from './rows.js';
+export type { Placement, PlaceRequest, RestoreRequest } from './placement.js';
+export type { Removal } from './schema.js';
+export type { StartRecord, TransitionOptions } from './transitions.js';
+
+/**
+ * The truth about ships and leases. Every change is one conditional UPDATE or one transaction; who loses gets
+ * undefined. Reading sees every renewal that was made before.
+ */
+export class Store {
+  readonly deploymentId: string;
+  readonly changes = new Changes();
+  readonly #database: ReturnType<typeof openDatabase>;
+  readonly #renewals: Renewals;
+
+  /** @throws StoreError with a text for whoever starts the program */
+  constructor(options: OpenDatabaseOptions) {
+    this.#database = openDatabase(options);
+    this.deploymentId = this.#database.deploymentId;
+    this.#renewals = new Renewals(this.#database.db, (error) => {
+      options.log.error({ err: error }, 'could not write renewals of leases');
+    });
+  }
+
+  get #db() {
+    return this.#database.db;
+  }
+
+  async getShip(shipId: string): Promise<ShipRecord | undefined> {
+    await this.#renewals.flush();
+    return transitions.readShip(this.#db, shipId);
+  }
+
+  /** Oldest first. */
+  async listShips(states?: readonly ShipState[]): Promise<ShipRecord[]> {
+    await this.#renewals.flush();
+    const rows = await selectShips(this.#db)
+      .$if(states !== undefined, (query) => query.where('ships.state', 'in', states ?? []))
+      .orderBy('ships.create_time')
+      .orderBy('ships.id')
+      .execute();
+    return rows.map(toShip);
+  }
+
+  /** Running ships of which every lease ended by this instant. */
+  async listExpiredShips(at: Date): Promise<ShipRecord[]> {
+    const ships = await this.listShips(['RUNNING']);
+    return ships.filter((ship) => (ship.expireTime?.getTime() ?? 0) <= at.getTime());
+  }
+
+  /** Ships that take a place of MAX_SHIP_NUM. */
+  async countPlaces(): Promise<number> {
+    return countPlaces(this.#db);
+  }
+
+  async place(request: PlaceRequest): Promise<Placement> {
+    await this.#renewals.flush();
+    return this.#told(await place(this.#db, request));
+  }
+
+  async restore(ship: ShipRecord, request: RestoreRequest): Promise<Awaited<ReturnType<typeof restore>>> {
+    await this.#renewals.flush();
+    return this.#told(await restore(this.#db, ship, request));
+  }
+
+  async transition(
+    ship: Pick<ShipRecord, 'id' | 'incarnation'>,
+    to: Exclude<ShipState, 'CREATING'>,
+    options: transitions.TransitionOptions,
+  ): Promise<ShipRecord | undefined> {
+    await this.#renewals.flush();
+    const changed = await this.#db.transaction().execute((trx) => transitions.transition(trx, ship, to, options));
+    if (changed) this.changes.emit(ship.id, { freed: to === 'STOPPED' || to === 'RUNNING' });
+    return changed;
+  }
+
+  async recordStart(ship: ShipRecord, started: transitions.StartRecord): Promise<ShipRecord | undefined> {
+    return this.#db.transaction().execute((trx) => transitions.recordStart(trx, ship, started));
+  }
+
+  async markRemoval(shipId: string, removal: Removal, now: Date): Promise<ShipRecord | undefined> {
+    const ship = await this.#db.transaction().execute((trx) => transitions.markRemoval(trx, shipId, removal, now));
+    this.changes.emit(shipId);
+    return ship;
+  }
+
+  async removeShip(shipId: string): Promise<void> {
+    await transitions.removeShip(this.#db, shipId);
+    this.changes.emit(shipId, { freed: true });
+  }
+
+  async findSeat(shipId: string, sessionId: string): Promise<Awaited<ReturnType<typeof leases.findSeat>>> {
+    return leases.findSeat(this.#db, shipId, sessionId);
+  }
+
+  async listLeases(shipId: string, options: { heldOnly?: boolean } = {}): Promise<LeaseRecord[]> {
+    await this.#renewals.flush();
+    return leases.listLeases(this.#db, shipId, options.heldOnly ?? false);
+  }
+
+  async listExpiredLeases(at: Date): Promise<LeaseRecord[]> {
+    await this.#renewals.flush();
+    return leases.listExpiredLeases(this.#db, at);
+  }
+
+  /** The session used its lease at this instant. Written within 100 ms, and before anybody reads. */
+  renew(shipId: string, sessionId: string, now: Date): void {
+    this.#renewals.add(shipId, sessionId, now);
+  }
+
+  async regrantLease(shipId: string, sessionId: string, now: Date): Promise<LeaseRecord | undefined> {
+    const lease = await leases.regrantLease(this.#db, shipId, sessionId, now);
+    if (lease) this.changes.emit(shipId);
+    return lease;
+  }
+
+  async extendLeases(shipId: string, ttlSeconds: number, now: Date): Promise<ShipRecord | undefined> {
+    await this.#renewals.flush();
+    const ship = await leases.extendLeases(this.#db, shipId, ttlSeconds, now);
+    if (ship) this.changes.emit(shipId);
+    return ship;
+  }
+
+  async beginEnding(
+    shipId: string,
+    sessionId: string,
+    options?: leases.EndingOptions,
+  ): Promise<LeaseRecord | undefined> {
+    await this.#renewals.flush();
+    const lease = await leases.beginEnding(this.#db, shipId, sessionId, options);
+    if (lease) this.changes.emit(shipId);
+    return lease;
+  }
+
+  async finishEnding(lease: Pick<LeaseRecord, 'shipId' | 'sessionId'>, cause: EndCause, now: Date): Promise<boolean> {
+    const freed = await leases.finishEnding(this.#db, lease, cause, now);
+    if (freed) this.changes.emit(lease.shipId, { freed: true });
+    return freed;
+  }
+
+  /** Writes what is gathered and gives the database free. */
+  async close(): Promise<void> {
+    await this.#renewals.flush();
+    this.#renewals.close();
+    await this.#database.close();
+  }
+
+  #told<T extends Placement | undefined>(placement: T): T {
+    if (placement && (placement.kind === 'seated' || placement.kind === 'reserved')) {
+      this.changes.emit(placement.ship.id);
+    }
+    return placement;
+  }
+}
