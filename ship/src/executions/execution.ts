@@ -2,7 +2,12 @@
  * The seam between the log of an execution and the work behind it. `executions/` owns names, logs, readers, queues and
  * deadlines; `python/`, `shell/` own the work and know nothing of those.
  */
-import type { ExecutionEvent, Ended, Kernel, StartExecutionRequest } from '../../../proto/gen/shipyard/execution/v1/execution.js';
+import type {
+  ExecutionEvent,
+  Ended,
+  Kernel,
+  StartExecutionRequest,
+} from '../../../proto/gen/shipyard/execution/v1/execution.js';
 
 /** An event without its number, as work reports it. `queued`, `truncated` and `ended` are the log's own. */
 export type EventBody = Exclude<NonNullable<ExecutionEvent['event']>, { $case: 'queued' | 'truncated' | 'ended' }>;
