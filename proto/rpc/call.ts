@@ -14,7 +14,7 @@ export interface CallStart {
 }
 
 /** The longest delay that a Node timer takes; a deadline beyond it (24 days) is none. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export class Call {
   readonly ctx: CallContext;

@@ -1,0 +1,150 @@
+/**
+ * A gRPC server for a router: every method as a call of its own, and MuxService.Connect for any number of them over one
+ * stream. Bay serves clients with it, Ship serves Bay.
+ */
+import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
+import { MuxServiceDefinition } from '../gen/shipyard/mux/v1/mux.js';
+import { fromMetadata } from './grpc-common.js';
+import { toGrpcDefinition, toGrpcHandlers, toPeer } from './grpc-handlers.js';
+import { prepareUnixSocket } from './unix-socket.js';
+import { AcceptedLink } from './mux/grpc-link.js';
+import { MuxConnection, type OwnHello } from './mux/mux-connection.js';
+import type { Router } from './router.js';
+import { toService } from './service.js';
+import { StatusError } from './status-error.js';
+import { widenServerWindow } from './window.js';
+
+export interface MuxServerOptions {
+  /** What this side says of itself on every connection. */
+  readonly hello?: () => OwnHello;
+  /**
+   * Decides who may connect, by the metadata of Connect (`authorization`) alone. Throws a StatusError to refuse. Without
+   * it everybody may: calls are then judged one by one, by the router's interceptors.
+   */
+  readonly authenticate?: (metadata: Readonly<Record<string, string>>, peer: string) => void | Promise<void>;
+  /** For callers that want to call back, or to count. */
+  readonly onConnection?: (connection: MuxConnection) => void;
+}
+
+export interface RpcServerOptions {
+  /** "host:port", port 0 for any; or "unix:/path". */
+  readonly address: string;
+  /** Closed by stop(), and aborted where its calls outlast the drain. */
+  readonly router: Router;
+  readonly mux?: MuxServerOptions;
+  /** Default: without TLS. */
+  readonly credentials?: ServerCredentials;
+  /** Adds services that are not of the router: health, reflection. */
+  readonly extend?: (server: Server) => void;
+}
+
+export interface RpcServer {
+  /** The port it listens on; 0 for a unix socket. */
+  readonly port: number;
+  /** As given, with the port that was bound. */
+  readonly address: string;
+  readonly connections: ReadonlySet<MuxConnection>;
+  /** Takes no new calls, lets open ones run for at most `drainMs`, then aborts them and closes everything. */
+  stop(options: { readonly drainMs: number }): Promise<void>;
+}
+
+/** Time for the statuses of aborted calls to reach their callers. */
+const FLUSH_MS = 250;
+
+/** @throws Error with `code: 'EADDRINUSE'` where the address is taken */
+export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
+  const { router } = options;
+  const connections = new Set<MuxConnection>();
+  const server = new Server({
+    'grpc.max_send_message_length': -1,
+    'grpc.max_receive_message_length': -1,
+    'grpc.enable_channelz': 0,
+  });
+  widenServerWindow(server);
+  for (const service of router.services) server.addService(toGrpcDefinition(service), toGrpcHandlers(service, router));
+  if (options.mux) {
+    const { mux } = options;
+    const connect = (surface: ServerDuplexStream<Buffer, Buffer>): void => {
+      void accept(surface, router, mux, connections);
+    };
+    server.addService(toGrpcDefinition(toService(MuxServiceDefinition)), { connect });
+  }
+  options.extend?.(server);
+
+  const { address } = options;
+  if (address.startsWith('unix:')) await prepareUnixSocket(address.slice('unix:'.length));
+  const port = await bind(server, address, options.credentials ?? ServerCredentials.createInsecure());
+  let stopped: Promise<void> | undefined;
+  return {
+    port: address.startsWith('unix:') ? 0 : port,
+    address: address.startsWith('unix:') ? address : address.replace(/:\d+$/, `:${port}`),
+    connections,
+    stop: ({ drainMs }) => (stopped ??= stop(server, router, connections, drainMs)),
+  };
+}
+
+async function accept(
+  surface: ServerDuplexStream<Buffer, Buffer>,
+  router: Router,
+  options: MuxServerOptions,
+  connections: Set<MuxConnection>,
+): Promise<void> {
+  const metadata = fromMetadata(surface.metadata);
+  const peer = toPeer(surface);
+  const link = new AcceptedLink(surface);
+  try {
+    await options.authenticate?.(metadata, peer);
+  } catch (thrown) {
+    link.destroy(StatusError.from(thrown));
+    return;
+  }
+  const { authorization } = metadata;
+  const connection = new MuxConnection(link, {
+    role: 'acceptor',
+    hello: options.hello?.() ?? {},
+    router,
+    peer: `mux ${peer}`,
+    ...(authorization === undefined ? {} : { metadata: { authorization } }),
+  });
+  connections.add(connection);
+  options.onConnection?.(connection);
+  await connection.closed;
+  connections.delete(connection);
+}
+
+function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, port) => {
+      if (!error) resolve(port);
+      else if (error.message.includes('EADDRINUSE')) {
+        reject(Object.assign(new Error(`${address} is in use`, { cause: error }), { code: 'EADDRINUSE' }));
+      } else reject(new Error(`cannot listen on ${address}: ${error.message}`, { cause: error }));
+    });
+  });
+}
+
+async function stop(
+  server: Server,
+  router: Router,
+  connections: ReadonlySet<MuxConnection>,
+  drainMs: number,
+): Promise<void> {
+  router.close();
+  for (const connection of connections) connection.goAway('the server is stopping');
+  const drained = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  if (await within(drained, drainMs)) return;
+  router.abort();
+  if (await within(drained, FLUSH_MS)) return;
+  for (const connection of connections) connection.close(new StatusError('SHUTTING_DOWN', 'the server is stopping'));
+  await within(drained, FLUSH_MS);
+  server.forceShutdown();
+}
+
+/** @returns whether it was done in time */
+async function within(done: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => (timer = setTimeout(resolve, ms, false)));
+  const inTime = await Promise.race([done.then(() => true), late]);
+  clearTimeout(timer);
+  return inTime;
+}

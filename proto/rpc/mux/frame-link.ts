@@ -1,0 +1,20 @@
+/** What carries a connection's frames, in order and whole: a gRPC stream, or a pair in memory. */
+import type { StatusError } from '../status-error.js';
+
+export interface FrameLink {
+  /** Called once, before anything else. Frames that arrived before are delivered after. */
+  start(events: FrameLinkEvents): void;
+  /** @returns false when the writer is to wait for `drained` before it goes on; this frame is taken either way */
+  write(frame: Buffer): boolean;
+  /** Ends the own direction after everything that was written. */
+  end(): void;
+  /** Ends both directions at once; an accepting side tells the peer why. */
+  destroy(reason: StatusError): void;
+}
+
+export interface FrameLinkEvents {
+  received(frame: Buffer): void;
+  drained(): void;
+  /** Once, when nothing can arrive any more; `undefined` where the peer ended its direction in good order. */
+  closed(error: StatusError | undefined): void;
+}

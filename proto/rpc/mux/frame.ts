@@ -1,0 +1,117 @@
+/**
+ * Frames as bytes. Data is written and read by hand, because it is nearly all of the traffic: its bytes are a view of what
+ * arrived, where ts-proto would copy them. Everything else is left to ts-proto.
+ */
+import { Frame } from '../../gen/shipyard/mux/v1/mux.js';
+
+/** The generation of the protocol that this program speaks, and the oldest that it understands. */
+export const PROTOCOL_GENERATION = 1;
+export const MIN_PROTOCOL_GENERATION = 1;
+
+/** The most that one Data frame carries. */
+export const MAX_DATA_BYTES = 64 * 1024;
+/** The longest message, in one Data frame or many. */
+export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+/** Data bytes that each side of a call may send before the other has granted any. */
+export const INITIAL_CREDIT_BYTES = 256 * 1024;
+/** Calls that one side may have open. */
+export const MAX_OPEN_CALLS = 1024;
+/** Call ids are uint32. */
+export const MAX_CALL_ID = 2 ** 32 - 1;
+
+const TAG_CALL_ID = 0x08;
+const TAG_DATA = 0x22;
+const TAG_BYTES = 0x0a;
+const TAG_MORE = 0x10;
+
+export type FrameBody = NonNullable<Frame['body']>;
+
+export function encodeFrame(callId: number, body: FrameBody): Buffer {
+  const bytes = Frame.encode({ callId, body }).finish();
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** One piece of a message: `bytes` from `start` to `end`. */
+export function encodeData(callId: number, bytes: Buffer, start: number, end: number, more: boolean): Buffer {
+  const length = end - start;
+  const inner = (length > 0 ? 1 + varintLength(length) + length : 0) + (more ? 2 : 0);
+  const frame = Buffer.allocUnsafe(1 + varintLength(callId) + 1 + varintLength(inner) + inner);
+  let at = writeVarint(frame, 1, callId);
+  frame[0] = TAG_CALL_ID;
+  frame[at] = TAG_DATA;
+  at = writeVarint(frame, at + 1, inner);
+  if (length > 0) {
+    frame[at] = TAG_BYTES;
+    at = writeVarint(frame, at + 1, length);
+    at += bytes.copy(frame, at, start, end);
+  }
+  if (more) {
+    frame[at] = TAG_MORE;
+    frame[at + 1] = 1;
+  }
+  return frame;
+}
+
+/** @throws Error where the bytes are no frame */
+export function decodeFrame(bytes: Buffer): Frame {
+  return decodeData(bytes) ?? Frame.decode(bytes);
+}
+
+/** A Data frame in the order of fields that every encoder writes; `undefined` leaves all other forms to ts-proto. */
+function decodeData(frame: Buffer): Frame | undefined {
+  if (frame[0] !== TAG_CALL_ID) return undefined;
+  let at = 1;
+  let callId = 0;
+  for (let scale = 1; ; scale *= 128) {
+    const byte = frame[at++];
+    if (byte === undefined || scale > 2 ** 28) return undefined;
+    callId += (byte & 0x7f) * scale;
+    if (byte < 0x80) break;
+  }
+  if (frame[at++] !== TAG_DATA) return undefined;
+  let inner = 0;
+  for (let scale = 1; ; scale *= 128) {
+    const byte = frame[at++];
+    if (byte === undefined || scale > 2 ** 28) return undefined;
+    inner += (byte & 0x7f) * scale;
+    if (byte < 0x80) break;
+  }
+  if (at + inner !== frame.length) return undefined;
+  let start = at;
+  let end = at;
+  if (frame[at] === TAG_BYTES) {
+    at++;
+    let length = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = frame[at++];
+      if (byte === undefined || scale > 2 ** 28) return undefined;
+      length += (byte & 0x7f) * scale;
+      if (byte < 0x80) break;
+    }
+    start = at;
+    end = at += length;
+  }
+  let more = false;
+  if (frame[at] === TAG_MORE && at + 2 === frame.length) {
+    more = frame[at + 1] === 1;
+    at += 2;
+  }
+  if (at !== frame.length) return undefined;
+  return { callId, body: { $case: 'data', value: { bytes: frame.subarray(start, end), more } } };
+}
+
+function varintLength(value: number): number {
+  if (value < 0x80) return 1;
+  if (value < 0x4000) return 2;
+  if (value < 0x200000) return 3;
+  return value < 0x10000000 ? 4 : 5;
+}
+
+function writeVarint(target: Buffer, at: number, value: number): number {
+  while (value >= 0x80) {
+    target[at++] = (value & 0x7f) | 0x80;
+    value = Math.floor(value / 128);
+  }
+  target[at++] = value;
+  return at;
+}

@@ -1,0 +1,172 @@
+/** A call of the peer on a connection: from its Open to our Close. */
+import type { Call } from '../call.js';
+import type { Route } from '../router.js';
+import { StatusError } from '../status-error.js';
+import { toWireStatus } from '../wire-status.js';
+import { encodeFrame, MAX_MESSAGE_BYTES } from './frame.js';
+import { MessageReceiver } from './message-receiver.js';
+import { MessageSender } from './message-sender.js';
+import { tooLarge } from './outgoing-call.js';
+import type { Outbox } from './outbox.js';
+
+/** Of a Close's status_details. */
+const MAX_DETAILS_BYTES = 64 * 1024;
+
+const CALL_OVER = new StatusError('CANCELLED', 'the call is over');
+const NO_TRAILERS = {};
+const NO_DETAILS = Buffer.alloc(0);
+
+export class IncomingCall {
+  readonly callId: number;
+  readonly #route: Route;
+  readonly #call: Call;
+  readonly #outbox: Outbox;
+  readonly #sender: MessageSender;
+  readonly #receiver: MessageReceiver;
+  readonly #onClose: (callId: number) => void;
+  readonly #onSettled: () => void;
+  #closed = false;
+
+  /**
+   * @param onClose Close was sent: the id names nothing any more
+   * @param onSettled the handler is done too
+   */
+  constructor(
+    callId: number,
+    route: Route,
+    call: Call,
+    outbox: Outbox,
+    onClose: (callId: number) => void,
+    onSettled: () => void,
+  ) {
+    this.callId = callId;
+    this.#route = route;
+    this.#call = call;
+    this.#outbox = outbox;
+    this.#onClose = onClose;
+    this.#onSettled = onSettled;
+    this.#sender = new MessageSender(callId, outbox);
+    this.#receiver = new MessageReceiver((bytes) => {
+      outbox.control(encodeFrame(callId, { $case: 'credit', value: { bytes } }));
+    });
+    call.onCancel = (reason) => this.#close(reason);
+  }
+
+  start(): void {
+    const { method } = this.#route;
+    if (method.requestStream) {
+      void this.#serve(this.#requests());
+      return;
+    }
+    // A method that takes one message begins with it; the caller's HalfClose says nothing more.
+    this.#receiver.consume({
+      resolve: (message) => {
+        if (message) void this.#serveMessage(message);
+        else this.#refuse(new StatusError('INVALID_ARGUMENT', `${method.path} takes a message, and none came`));
+      },
+      reject: () => this.#settled(), // cancelled before its message came
+    });
+  }
+
+  received(piece: Buffer, more: boolean): void {
+    const failure = this.#receiver.receive(piece, more);
+    if (failure) this.#call.cancel(failure);
+  }
+
+  granted(bytes: number): void {
+    this.#sender.grant(bytes);
+  }
+
+  halfClosed(): void {
+    this.#receiver.end(undefined);
+  }
+
+  /** The peer cancelled, or is gone. */
+  cancel(reason: StatusError): void {
+    this.#call.cancel(reason);
+  }
+
+  async *#requests(): AsyncGenerator<unknown> {
+    const { method } = this.#route;
+    for (let message = await this.#receiver.next(); message; message = await this.#receiver.next()) {
+      yield this.#decode(() => method.decodeRequest(message as Buffer));
+    }
+  }
+
+  #serveMessage(message: Buffer): Promise<void> {
+    let request: unknown;
+    try {
+      request = this.#decode(() => this.#route.method.decodeRequest(message));
+    } catch (thrown) {
+      this.#refuse(StatusError.from(thrown));
+      return Promise.resolve();
+    }
+    return this.#serve(request);
+  }
+
+  #decode<T>(decode: () => T): T {
+    try {
+      return decode();
+    } catch (thrown) {
+      throw new StatusError('INVALID_ARGUMENT', `malformed message for ${this.#route.method.path}`, { cause: thrown });
+    }
+  }
+
+  async #serve(request: unknown): Promise<void> {
+    const { method, unary, stream } = this.#route;
+    try {
+      if (unary) {
+        const wait = this.#sender.send(this.#encode(await unary(request, this.#call.ctx)));
+        if (wait) await wait;
+      } else {
+        for await (const answer of stream(request, this.#call.ctx)) {
+          if (this.#closed) break;
+          const wait = this.#sender.send(this.#encode(answer));
+          if (wait) await wait;
+        }
+      }
+      this.#close(undefined);
+    } catch (thrown) {
+      this.#close(StatusError.from(thrown));
+    }
+    if (method.requestStream) this.#receiver.end(CALL_OVER, true);
+    this.#settled();
+  }
+
+  #encode(answer: unknown): Buffer {
+    const message = this.#route.method.encodeResponse(answer);
+    if (message.length > MAX_MESSAGE_BYTES) throw tooLarge('the answer', message.length);
+    return message;
+  }
+
+  #refuse(error: StatusError): void {
+    this.#close(error);
+    this.#settled();
+  }
+
+  #settled(): void {
+    this.#call.end();
+    this.#onSettled();
+  }
+
+  #close(error: StatusError | undefined): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#sender.close(error ?? CALL_OVER);
+    this.#receiver.end(error ?? CALL_OVER, true);
+    this.#outbox.control(encodeClose(this.callId, error));
+    this.#onClose(this.callId);
+  }
+}
+
+export function encodeClose(callId: number, error: StatusError | undefined): Buffer {
+  if (!error) {
+    const value = { code: 0, message: '', statusDetails: NO_DETAILS, trailers: NO_TRAILERS };
+    return encodeFrame(callId, { $case: 'close', value });
+  }
+  const { code, message, details } = toWireStatus(error, MAX_DETAILS_BYTES);
+  return encodeFrame(callId, {
+    $case: 'close',
+    value: { code, message, statusDetails: details, trailers: NO_TRAILERS },
+  });
+}

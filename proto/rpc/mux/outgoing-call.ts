@@ -1,0 +1,142 @@
+/** A call of ours on a connection: from Open to the peer's Close. */
+import type { Close } from '../../gen/shipyard/mux/v1/mux.js';
+import { Abortable } from '../abortable.js';
+import { abortReason, deadlineExceeded, LONGEST_TIMER_MS } from '../call.js';
+import type { CallOptions } from '../definition.js';
+import type { Method } from '../service.js';
+import { StatusError } from '../status-error.js';
+import { fromWireStatus } from '../wire-status.js';
+import { encodeFrame, MAX_MESSAGE_BYTES } from './frame.js';
+import { MessageReceiver } from './message-receiver.js';
+import { MessageSender } from './message-sender.js';
+import type { Outbox } from './outbox.js';
+
+const CALL_OVER = new StatusError('CANCELLED', 'the call is over');
+
+export class OutgoingCall {
+  readonly callId: number;
+  readonly receiver: MessageReceiver;
+  readonly #sender: MessageSender;
+  readonly #method: Method;
+  readonly #outbox: Outbox;
+  readonly #options: CallOptions;
+  readonly #forget: (callId: number) => void;
+  #requests: Abortable<unknown> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #onEnd: ((error: StatusError | undefined) => void) | undefined;
+  /** Over for the caller; after a cancel, the peer's Close is still to come. */
+  #over = false;
+
+  /** @param forget the peer closed the call: its id names nothing any more */
+  constructor(
+    callId: number,
+    method: Method,
+    options: CallOptions,
+    outbox: Outbox,
+    forget: (callId: number) => void,
+  ) {
+    this.callId = callId;
+    this.#method = method;
+    this.#options = options;
+    this.#outbox = outbox;
+    this.#forget = forget;
+    this.#sender = new MessageSender(callId, outbox);
+    this.receiver = new MessageReceiver((bytes) => {
+      outbox.control(encodeFrame(callId, { $case: 'credit', value: { bytes } }));
+    });
+  }
+
+  /**
+   * @param request an encoded message, or an async iterable of messages
+   * @param onEnd hears once how the call ended for the caller: the peer's Close, a cancel, the link
+   */
+  start(request: Buffer | AsyncIterable<unknown>, onEnd?: (error: StatusError | undefined) => void): void {
+    this.#onEnd = onEnd;
+    const { signal, metadata, timeoutMs } = this.#options;
+    const remainingMs = timeoutMs === undefined ? 0 : Math.ceil(timeoutMs);
+    this.#outbox.control(
+      encodeFrame(this.callId, {
+        $case: 'open',
+        value: { method: this.#method.path, metadata: metadata ?? {}, timeoutMs: remainingMs },
+      }),
+    );
+    signal?.addEventListener('abort', this.#onAbort);
+    if (remainingMs > 0 && remainingMs <= LONGEST_TIMER_MS) {
+      this.#timer = setTimeout(() => this.cancel(deadlineExceeded(remainingMs)), remainingMs);
+    }
+    if (Buffer.isBuffer(request)) {
+      // A send that must wait rejects when the call ends, of which onEnd and the receiver tell.
+      this.#sender.send(request)?.catch(() => undefined);
+    } else {
+      this.#requests = new Abortable(request as AsyncIterable<unknown>);
+      void this.#sendAll(this.#requests);
+    }
+  }
+
+  readonly #onAbort = (): void => this.cancel(abortReason(this.#options.signal as AbortSignal));
+
+  async #sendAll(requests: Abortable<unknown>): Promise<void> {
+    try {
+      for await (const request of requests) {
+        const message = encodeMessage(this.#method, request);
+        const wait = this.#sender.send(message);
+        if (wait) await wait;
+        if (this.#over) return;
+      }
+    } catch (thrown) {
+      this.cancel(StatusError.from(thrown)); // the caller's own failure, or nothing where the call is over
+      return;
+    }
+    if (!this.#over) this.#outbox.control(encodeFrame(this.callId, { $case: 'halfClose', value: {} }));
+  }
+
+  /** The caller has lost interest, or its deadline passed: it hears at once, the peer is told, and its Close is awaited. */
+  cancel(reason: StatusError): void {
+    if (this.#over) return;
+    this.#end(reason, true);
+    this.#outbox.control(encodeFrame(this.callId, { $case: 'cancel', value: {} }));
+  }
+
+  received(piece: Buffer, more: boolean): void {
+    const failure = this.receiver.receive(piece, more);
+    if (failure) this.cancel(failure);
+  }
+
+  granted(bytes: number): void {
+    this.#sender.grant(bytes);
+  }
+
+  closed(close: Close): void {
+    this.#forget(this.callId);
+    this.#end(close.code === 0 ? undefined : fromWireStatus(close.code, close.message, close.statusDetails), false);
+  }
+
+  /** The connection is gone. */
+  lost(error: StatusError): void {
+    this.#end(error, false);
+  }
+
+  #end(error: StatusError | undefined, discard: boolean): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#sender.close(error ?? CALL_OVER);
+    this.#requests?.abort(error ?? CALL_OVER);
+    this.receiver.end(error, discard);
+    this.#onEnd?.(error);
+  }
+}
+
+/** @throws StatusError TOO_LARGE, INVALID_ARGUMENT */
+export function encodeMessage(method: Method, request: unknown): Buffer {
+  const message = method.encodeRequest(request);
+  if (message.length > MAX_MESSAGE_BYTES) throw tooLarge('the request', message.length);
+  return message;
+}
+
+export function tooLarge(what: string, sizeBytes: number): StatusError {
+  return new StatusError('TOO_LARGE', `${what} has ${sizeBytes} bytes, more than ${MAX_MESSAGE_BYTES}`, {
+    details: { size_bytes: sizeBytes, max_bytes: MAX_MESSAGE_BYTES },
+  });
+}
