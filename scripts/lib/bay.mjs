@@ -23,6 +23,7 @@ class OwnBay {
   token = randomBytes(24).toString('base64url');
   #environment;
   #process;
+  #watchdog;
 
   constructor(environment, port, grpcPort) {
     this.#environment = environment;
@@ -35,6 +36,7 @@ class OwnBay {
     return this.#process.pid;
   }
 
+  /** After the first start a watchdog waits for this process's end: killed or not, Bay and the folder go with it. */
   async restart() {
     const log = openSync(path.join(this.folder, 'bay.log'), 'a');
     this.#process = spawn(process.execPath, [path.join(root, 'dist/bay.js')], {
@@ -43,6 +45,8 @@ class OwnBay {
       env: { ...process.env, ...this.#configuration(), ...this.#environment },
     });
     closeSync(log);
+    this.#watchdog?.stdin.end('keep\n');
+    this.#watchdog = startWatchdog(this.folder, this.#process.pid);
     this.exited = new Promise((resolve) => this.#process.once('exit', (code, signal) => resolve(signal ?? code)));
     try {
       await ready(this.url, this.exited);
@@ -62,6 +66,7 @@ class OwnBay {
     this.#process.kill('SIGTERM');
     const status = await this.exited;
     rmSync(this.folder, { recursive: true, force: true });
+    this.#watchdog.stdin.end('keep\n');
     return status;
   }
 
@@ -101,4 +106,24 @@ async function ready(url, exited) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   throw new Error(`it ended with ${over}`);
+}
+
+/**
+ * Reads its input until whoever started it ends. "keep" sends it away; without that word the starter was killed: Bay is
+ * asked to end, and the folder goes, a second time after the ships have noticed that Bay is gone (5 s).
+ */
+function startWatchdog(folder, pid) {
+  const script = `
+    read -r word && exit 0
+    grep -q bay.js "/proc/$2/cmdline" 2>/dev/null && kill -TERM "$2"
+    for i in $(seq 100); do kill -0 "$2" 2>/dev/null || break; sleep 0.1; done
+    rm -rf "$1"; sleep 7; rm -rf "$1"`;
+  const watchdog = spawn('sh', ['-c', script, 'sh', folder, `${pid}`], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  watchdog.unref();
+  watchdog.stdin.unref();
+  watchdog.stdin.on('error', () => {}); // gone already: nothing is left to tell it
+  return watchdog;
 }
