@@ -1,0 +1,46 @@
+import type { Hello } from '../../proto/gen/shipyard/mux/v1/mux.js';
+import type { Transport } from '../../proto/rpc/client.js';
+import { openGrpcChannel } from '../../proto/rpc/grpc-client.js';
+import { dialMux } from '../../proto/rpc/mux/mux-grpc.js';
+import type { StatusError } from '../../proto/rpc/status-error.js';
+import type { Endpoint } from '../drivers/driver.js';
+
+/** One mux connection to a ship's agent; it carries every call but the streams of files. */
+export interface DialledShip {
+  readonly hello: Hello;
+  readonly transport: Transport;
+  /** Why the connection ended, once it has. Never rejects. */
+  readonly closed: Promise<StatusError>;
+  close(): void;
+}
+
+export interface DialOptions {
+  readonly token: string;
+  readonly signal: AbortSignal;
+  /** Bounds the wait for Hello. */
+  readonly timeoutMs: number;
+}
+
+export interface FileChannel extends Transport {
+  close(): void;
+}
+
+/** How Bay reaches agents; an interface so that what is built on it can be tested over anything. */
+export interface ShipDialer {
+  dial(endpoint: Endpoint, options: DialOptions): Promise<DialledShip>;
+  /** A connection of its own for streams of files, so that they never hold up small calls. Connects when it is used. */
+  openFileChannel(endpoint: Endpoint, token: string): FileChannel;
+}
+
+export const grpcDialer: ShipDialer = {
+  async dial(endpoint, { token, signal, timeoutMs }) {
+    const { connection, hello, closed } = await dialMux(toAddress(endpoint), { token, signal, timeoutMs });
+    return { hello, transport: connection, closed, close: () => connection.close() };
+  },
+  openFileChannel: (endpoint, token) =>
+    openGrpcChannel(toAddress(endpoint), { metadata: { authorization: `Bearer ${token}` } }),
+};
+
+function toAddress(endpoint: Endpoint): string {
+  return endpoint.kind === 'unix' ? `unix:${endpoint.path}` : `${endpoint.host}:${endpoint.port}`;
+}

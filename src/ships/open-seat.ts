@@ -1,0 +1,72 @@
+import type { ShipLink } from '../ship-clients/ship-link.js';
+import type { LeaseRecord, ShipRecord } from '../store/store.js';
+import { StatusError } from '../../proto/rpc/status-error.js';
+import { sessionNotBound, shipNotFoundOrNotRunning, shipNotRunning } from './ship-errors.js';
+import { STOP_TIMEOUT_MS, type ShipsDeps } from './ships-deps.js';
+import { withDeadline } from './with-deadline.js';
+
+/** A session's right to call its ship, for one call. While it is open, the lease does not run out. */
+export interface Seat {
+  readonly link: ShipLink;
+  /** The call went well: the lease counts anew. */
+  renew(): void;
+  /** The call is over, however it went. */
+  close(): void;
+}
+
+/**
+ * Checks that the ship runs and that the session sits in it, and lets the session in where this is its first call of the
+ * incarnation. A session whose lease ran out while the ship lives on gets its seat back if one is free.
+ *
+ * @throws StatusError SHIP_NOT_FOUND, SHIP_NOT_RUNNING, SESSION_NOT_BOUND, SHIP_UNREACHABLE
+ */
+export async function openSeat(deps: ShipsDeps, shipId: string, sessionId: string, signal: AbortSignal): Promise<Seat> {
+  const { ship, lease } = await findLease(deps, shipId, sessionId, signal);
+  const link = deps.links.open(ship);
+  const leave = link.enter(sessionId);
+  try {
+    await link.bind(lease, ship.fence, signal);
+  } catch (error) {
+    leave();
+    throw error;
+  }
+  return {
+    link,
+    renew: () => {
+      deps.store.renew(shipId, sessionId, deps.clock.now());
+      link.leaseChanged({ now: false });
+    },
+    close: leave,
+  };
+}
+
+async function findLease(
+  deps: ShipsDeps,
+  shipId: string,
+  sessionId: string,
+  signal: AbortSignal,
+): Promise<{ ship: ShipRecord; lease: LeaseRecord }> {
+  for (;;) {
+    const seen = deps.store.changes.version;
+    const seat = await deps.store.findSeat(shipId, sessionId);
+    if (!seat) throw shipNotFoundOrNotRunning();
+    const { ship, lease } = seat;
+    if (ship.state !== 'RUNNING') throw shipNotRunning();
+    if (!lease) throw sessionNotBound();
+    if (lease.ending) {
+      await untilEnded(deps, shipId, seen, signal);
+      continue;
+    }
+    if (!lease.endTime) return { ship, lease };
+    const regranted = await deps.store.regrantLease(shipId, sessionId, deps.clock.now());
+    if (!regranted) throw sessionNotBound();
+    return { ship, lease: regranted };
+  }
+}
+
+async function untilEnded(deps: ShipsDeps, shipId: string, seen: number, signal: AbortSignal): Promise<void> {
+  const late = () => new StatusError('SESSION_NOT_BOUND', 'the session is being ended and does not come to an end');
+  await withDeadline(deps.clock, STOP_TIMEOUT_MS, late, signal, (bounded) =>
+    deps.store.changes.waitFor(shipId, seen, bounded),
+  );
+}

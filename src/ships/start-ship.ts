@@ -1,0 +1,101 @@
+import { isStatusError, StatusError } from '../../proto/rpc/status-error.js';
+import type { LeaseRecord, ShipRecord } from '../store/store.js';
+import type { ShipsDeps } from './ships-deps.js';
+import { endIncarnation } from './stop-ship.js';
+import { withDeadline } from './with-deadline.js';
+
+/**
+ * Brings a reserved ship to life: starts it, dials it until it says Hello, lets its first session in. Whatever fails,
+ * and whoever leaves, everything is undone: a new ship vanishes, a restored one is stopped again.
+ *
+ * @throws StatusError SHIP_START_FAILED, DRIVER_UNAVAILABLE, DRIVER_REFUSED, or the signal's reason
+ */
+export async function startShip(
+  deps: ShipsDeps,
+  { ship, lease }: { readonly ship: ShipRecord; readonly lease: LeaseRecord },
+  signal: AbortSignal,
+): Promise<ShipRecord> {
+  const aborter = new AbortController();
+  deps.starts.set(ship.id, aborter);
+  try {
+    return await deps.shipLocks.run(ship.id, undefined, async () => {
+      try {
+        const seconds = deps.settings.startTimeoutMs / 1000;
+        const late = () => new StatusError('SHIP_START_FAILED', `Ship failed to become ready within ${seconds} seconds`);
+        const outer = AbortSignal.any([signal, aborter.signal]);
+        return await withDeadline(deps.clock, deps.settings.startTimeoutMs, late, outer, (bounded) =>
+          bringUp(deps, ship, lease, bounded),
+        );
+      } catch (error) {
+        const failure = toStartFailure(error);
+        deps.log.warn({ shipId: ship.id, incarnation: ship.incarnation, err: error }, 'a ship did not start');
+        await undoStart(deps, ship, failure.message);
+        throw failure;
+      }
+    });
+  } finally {
+    if (deps.starts.get(ship.id) === aborter) deps.starts.delete(ship.id);
+  }
+}
+
+async function bringUp(deps: ShipsDeps, ship: ShipRecord, lease: LeaseRecord, signal: AbortSignal): Promise<ShipRecord> {
+  const started = await deps.driver.start(ship, { token: deps.links.token(ship), signal });
+  signal.throwIfAborted();
+  const recorded = await deps.store.recordStart(ship, started);
+  if (!recorded) throw lost();
+
+  const life = new AbortController();
+  const link = deps.links.open(recorded);
+  try {
+    const alive = AbortSignal.any([signal, life.signal]);
+    deps.driver.died?.(recorded, alive).then(
+      (death) => {
+        if (death.state === 'gone') life.abort(new StatusError('SHIP_START_FAILED', `the ship died while it started: ${death.reason}`));
+      },
+      () => undefined, // the deadline notices instead
+    );
+    await link.calls(alive, deps.settings.startTimeoutMs);
+    await link.bind(lease, recorded.fence, alive);
+  } finally {
+    life.abort();
+  }
+  const running = await deps.store.transition(recorded, 'RUNNING', { now: deps.clock.now() });
+  if (!running) throw lost();
+  link.leaseChanged({ now: true });
+  return running;
+}
+
+/**
+ * Removes what is left of a start that failed, here or in a Bay that crashed. FAILED says that somebody is at it, and
+ * holds the place until nothing lives any more.
+ */
+export async function undoStart(deps: ShipsDeps, ship: ShipRecord, reason: string): Promise<void> {
+  try {
+    const failed = await deps.store.transition(ship, 'FAILED', { now: deps.clock.now(), reason: `start failed: ${reason}` });
+    await endIncarnation(deps, failed ?? ship);
+    if (failed) await finishUndo(deps, failed);
+  } catch (error) {
+    deps.log.error({ shipId: ship.id, err: error }, 'could not undo a start; the reconciler will');
+  }
+}
+
+/** A ship that never ran holds nobody's work: it vanishes. The caller holds the ship's lock. */
+export async function finishUndo(deps: ShipsDeps, failed: ShipRecord): Promise<void> {
+  if (failed.incarnation > 1) {
+    await deps.store.transition(failed, 'STOPPED', { now: deps.clock.now() });
+    return;
+  }
+  await deps.driver.removeData(failed.id);
+  await deps.store.removeShip(failed.id);
+}
+
+function lost(): StatusError {
+  return new StatusError('SHIP_START_FAILED', 'the ship was deleted while it started');
+}
+
+function toStartFailure(thrown: unknown): StatusError {
+  const error = thrown instanceof Error && thrown.name === 'AbortError' && isStatusError(thrown.cause) ? thrown.cause : thrown;
+  if (!isStatusError(error)) return new StatusError('SHIP_START_FAILED', 'the ship could not be started', { cause: error });
+  if (error.reason !== 'SHIP_UNREACHABLE' && error.reason !== 'SHIP_NOT_RUNNING') return error;
+  return new StatusError('SHIP_START_FAILED', error.message, { cause: error });
+}
