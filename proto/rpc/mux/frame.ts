@@ -14,6 +14,9 @@ export const MAX_DATA_BYTES = 64 * 1024;
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 /** Data bytes that each side of a call may send before the other has granted any. */
 export const INITIAL_CREDIT_BYTES = 256 * 1024;
+/** The most that Open and Close carry of a message themselves, where both sides have the feature. */
+export const MAX_INLINE_BYTES = 16 * 1024;
+export const INLINE_FEATURE = 'inline';
 /** Calls that one side may have open. */
 export const MAX_OPEN_CALLS = 1024;
 /** Call ids are uint32. */

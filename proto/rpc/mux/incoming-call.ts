@@ -3,7 +3,7 @@ import type { Call } from '../call.js';
 import type { Route } from '../router.js';
 import { StatusError } from '../status-error.js';
 import { toWireStatus } from '../wire-status.js';
-import { encodeFrame, MAX_MESSAGE_BYTES } from './frame.js';
+import { encodeFrame, MAX_INLINE_BYTES, MAX_MESSAGE_BYTES } from './frame.js';
 import { MessageReceiver } from './message-receiver.js';
 import { MessageSender } from './message-sender.js';
 import { tooLarge } from './outgoing-call.js';
@@ -23,11 +23,13 @@ export class IncomingCall {
   readonly #outbox: Outbox;
   readonly #sender: MessageSender;
   readonly #receiver: MessageReceiver;
+  readonly #inline: boolean;
   readonly #onClose: (callId: number) => void;
   readonly #onSettled: () => void;
   #closed = false;
 
   /**
+   * @param inline the peer takes a short answer with Close
    * @param onClose Close was sent: the id names nothing any more
    * @param onSettled the handler is done too
    */
@@ -36,6 +38,7 @@ export class IncomingCall {
     route: Route,
     call: Call,
     outbox: Outbox,
+    inline: boolean,
     onClose: (callId: number) => void,
     onSettled: () => void,
   ) {
@@ -43,6 +46,7 @@ export class IncomingCall {
     this.#route = route;
     this.#call = call;
     this.#outbox = outbox;
+    this.#inline = inline;
     this.#onClose = onClose;
     this.#onSettled = onSettled;
     this.#sender = new MessageSender(callId, outbox);
@@ -52,10 +56,15 @@ export class IncomingCall {
     call.onCancel = (reason) => this.#close(reason);
   }
 
-  start(): void {
+  /** @param request the message that came with Open */
+  start(request: Buffer | undefined): void {
     const { method } = this.#route;
     if (method.requestStream) {
       void this.#serve(this.#requests());
+      return;
+    }
+    if (request) {
+      void this.#serveMessage(request);
       return;
     }
     // A method that takes one message begins with it; the caller's HalfClose says nothing more.
@@ -116,8 +125,9 @@ export class IncomingCall {
     const { method, unary, stream } = this.#route;
     try {
       if (unary) {
-        const wait = this.#sender.send(this.#encode(await unary(request, this.#call.ctx)));
-        if (wait) await wait;
+        const answer = this.#encode(await unary(request, this.#call.ctx));
+        if (this.#inline && answer.length <= MAX_INLINE_BYTES) this.#close(undefined, answer);
+        else await this.#sender.send(answer);
       } else {
         for await (const answer of stream(request, this.#call.ctx)) {
           if (this.#closed) break;
@@ -149,24 +159,24 @@ export class IncomingCall {
     this.#onSettled();
   }
 
-  #close(error: StatusError | undefined): void {
+  #close(error: StatusError | undefined, answer?: Buffer): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#sender.close(error ?? CALL_OVER);
     this.#receiver.end(error ?? CALL_OVER, true);
-    this.#outbox.control(encodeClose(this.callId, error));
+    this.#outbox.control(encodeClose(this.callId, error, answer));
     this.#onClose(this.callId);
   }
 }
 
-export function encodeClose(callId: number, error: StatusError | undefined): Buffer {
+export function encodeClose(callId: number, error: StatusError | undefined, answer?: Buffer): Buffer {
   if (!error) {
-    const value = { code: 0, message: '', statusDetails: NO_DETAILS, trailers: NO_TRAILERS };
+    const value = { code: 0, message: '', statusDetails: NO_DETAILS, trailers: NO_TRAILERS, response: answer };
     return encodeFrame(callId, { $case: 'close', value });
   }
   const { code, message, details } = toWireStatus(error, MAX_DETAILS_BYTES);
   return encodeFrame(callId, {
     $case: 'close',
-    value: { code, message, statusDetails: details, trailers: NO_TRAILERS },
+    value: { code, message, statusDetails: details, trailers: NO_TRAILERS, response: undefined },
   });
 }

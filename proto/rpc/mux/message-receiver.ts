@@ -82,6 +82,14 @@ export class MessageReceiver {
     return undefined;
   }
 
+  /** A whole message that came with another frame, free of credit. */
+  receiveInline(message: Buffer): void {
+    const consumer = this.#consumer;
+    this.#consumer = undefined;
+    if (consumer) consumer.resolve(message);
+    else if (!this.#end) this.#waiting.push({ message, owedBytes: 0 });
+  }
+
   /** The next message, or `undefined` after the last. Rejects where the direction ended with a failure. */
   next(): Promise<Buffer | undefined> {
     const waiting = this.#shift();

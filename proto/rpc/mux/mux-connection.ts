@@ -13,6 +13,7 @@ import { StatusError } from '../status-error.js';
 import {
   decodeFrame,
   encodeFrame,
+  INLINE_FEATURE,
   MAX_CALL_ID,
   MAX_OPEN_CALLS,
   MIN_PROTOCOL_GENERATION,
@@ -70,6 +71,7 @@ export class MuxConnection implements Transport {
   #silentTicks = 0;
   #pingId = 0;
   #hello: Hello | undefined;
+  #inline = false;
   #peerGoesAway: string | undefined;
   #goingAway = false;
   #end: StatusError | undefined;
@@ -153,7 +155,7 @@ export class MuxConnection implements Transport {
       throw linkLost('the connection has used up its call ids');
     }
     this.#nextCallId += 2;
-    const call = new OutgoingCall(callId, method, options, this.#outbox, this.#forgetOutgoing);
+    const call = new OutgoingCall(callId, method, options, this.#outbox, this.#inline, this.#forgetOutgoing);
     this.#outgoing.set(callId, call);
     return call;
   }
@@ -178,7 +180,7 @@ export class MuxConnection implements Transport {
       shipId: own.shipId ?? '',
       incarnation: own.incarnation ?? 0,
       agentVersion: own.agentVersion ?? '',
-      features: own.features ?? [],
+      features: [INLINE_FEATURE, ...(own.features ?? [])],
     };
     this.#outbox.control(encodeFrame(0, { $case: 'hello', value: hello }));
   }
@@ -254,6 +256,7 @@ export class MuxConnection implements Transport {
       );
     }
     this.#hello = hello;
+    this.#inline = hello.features.includes(INLINE_FEATURE);
     this.#onReady(hello);
   }
 
@@ -292,9 +295,17 @@ export class MuxConnection implements Transport {
       const metadata = this.#metadataOf(open);
       const call = this.#router.begin(route.method, { metadata, peer: this.peer, timeoutMs });
       this.#unsettled++;
-      const incoming = new IncomingCall(callId, route, call, this.#outbox, this.#forgetIncoming, this.#onSettled);
+      const incoming = new IncomingCall(
+        callId,
+        route,
+        call,
+        this.#outbox,
+        this.#inline,
+        this.#forgetIncoming,
+        this.#onSettled,
+      );
       this.#incoming.set(callId, incoming);
-      incoming.start();
+      incoming.start(open.request);
     } catch (thrown) {
       this.#outbox.control(encodeClose(callId, StatusError.from(thrown)));
     }

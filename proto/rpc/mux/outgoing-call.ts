@@ -6,11 +6,12 @@ import type { CallOptions } from '../definition.js';
 import type { Method } from '../service.js';
 import { StatusError } from '../status-error.js';
 import { fromWireStatus } from '../wire-status.js';
-import { encodeFrame, MAX_MESSAGE_BYTES } from './frame.js';
+import { encodeFrame, MAX_INLINE_BYTES, MAX_MESSAGE_BYTES } from './frame.js';
 import { MessageReceiver } from './message-receiver.js';
 import { MessageSender } from './message-sender.js';
 import type { Outbox } from './outbox.js';
 
+const NO_METADATA = {};
 const CALL_OVER = new StatusError('CANCELLED', 'the call is over');
 
 export class OutgoingCall {
@@ -20,6 +21,7 @@ export class OutgoingCall {
   readonly #method: Method;
   readonly #outbox: Outbox;
   readonly #options: CallOptions;
+  readonly #inline: boolean;
   readonly #forget: (callId: number) => void;
   #requests: Abortable<unknown> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -27,18 +29,23 @@ export class OutgoingCall {
   /** Over for the caller; after a cancel, the peer's Close is still to come. */
   #over = false;
 
-  /** @param forget the peer closed the call: its id names nothing any more */
+  /**
+   * @param inline the peer takes a short request with Open
+   * @param forget the peer closed the call: its id names nothing any more
+   */
   constructor(
     callId: number,
     method: Method,
     options: CallOptions,
     outbox: Outbox,
+    inline: boolean,
     forget: (callId: number) => void,
   ) {
     this.callId = callId;
     this.#method = method;
     this.#options = options;
     this.#outbox = outbox;
+    this.#inline = inline;
     this.#forget = forget;
     this.#sender = new MessageSender(callId, outbox);
     this.receiver = new MessageReceiver((bytes) => {
@@ -54,16 +61,24 @@ export class OutgoingCall {
     this.#onEnd = onEnd;
     const { signal, metadata, timeoutMs } = this.#options;
     const remainingMs = timeoutMs === undefined ? 0 : Math.ceil(timeoutMs);
+    const inlined =
+      this.#inline && Buffer.isBuffer(request) && request.length <= MAX_INLINE_BYTES ? request : undefined;
     this.#outbox.control(
       encodeFrame(this.callId, {
         $case: 'open',
-        value: { method: this.#method.path, metadata: metadata ?? {}, timeoutMs: remainingMs },
+        value: {
+          method: this.#method.path,
+          metadata: metadata ?? NO_METADATA,
+          timeoutMs: remainingMs,
+          request: inlined,
+        },
       }),
     );
     signal?.addEventListener('abort', this.#onAbort);
     if (remainingMs > 0 && remainingMs <= LONGEST_TIMER_MS) {
       this.#timer = setTimeout(() => this.cancel(deadlineExceeded(remainingMs)), remainingMs);
     }
+    if (inlined) return;
     if (Buffer.isBuffer(request)) {
       // A send that must wait rejects when the call ends, of which onEnd and the receiver tell.
       this.#sender.send(request)?.catch(() => undefined);
@@ -108,6 +123,7 @@ export class OutgoingCall {
 
   closed(close: Close): void {
     this.#forget(this.callId);
+    if (close.response && !this.#over) this.receiver.receiveInline(close.response);
     this.#end(close.code === 0 ? undefined : fromWireStatus(close.code, close.message, close.statusDetails), false);
   }
 
