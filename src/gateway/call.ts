@@ -58,7 +58,8 @@ export function openCall(
   };
   if (reply.raw.destroyed) onClose();
   else reply.raw.once('close', onClose);
-  return { signal: controller.signal, metadata: readMetadata(request) };
+  const peer = `http ${request.raw.socket.remoteAddress ?? 'unknown'}:${request.raw.socket.remotePort ?? 0}`;
+  return { signal: controller.signal, metadata: readMetadata(request), peer };
 }
 
 function readMetadata(request: FastifyRequest): Record<string, string> {

@@ -18,6 +18,18 @@ export interface ErrorBody {
   };
 }
 
+/** A failure that HTTP has a status for and gRPC no code: 405, 415, 416. */
+export class HttpOnlyError extends StatusError {
+  readonly httpStatus: number;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(httpStatus: number, reason: Reason, message: string, headers: Record<string, string> = {}) {
+    super(reason, message);
+    this.httpStatus = httpStatus;
+    this.headers = headers;
+  }
+}
+
 /**
  * @param httpStatus overrides the reason's own where HTTP has a word that gRPC lacks (405, 415) and where a documented
  *   route answers with another (422)
@@ -49,10 +61,11 @@ export function sendError(
 ): FastifyReply {
   const error = StatusError.from(thrown);
   if (error.reason === 'INTERNAL' && !isStatusError(thrown)) reply.log.error({ err: thrown }, 'unexpected failure');
-  const body = errorBody(error, options.status);
+  const own = error instanceof HttpOnlyError ? error : undefined;
+  const body = errorBody(error, options.status ?? own?.httpStatus);
   return reply
     .code(body.error.status)
-    .headers(errorHeaders(error))
+    .headers({ ...errorHeaders(error), ...own?.headers })
     .type('application/json; charset=utf-8')
     .send(JSON.stringify(options.detail === undefined ? body : { ...body, detail: options.detail }));
 }

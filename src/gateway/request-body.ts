@@ -15,6 +15,11 @@ export function deferContinue(request: IncomingMessage): void {
   awaitingContinue.add(request);
 }
 
+/** Whether the client still waits, and so whether the connection can serve no other request after this one's answer. */
+export function isAwaitingContinue(request: IncomingMessage): boolean {
+  return awaitingContinue.has(request);
+}
+
 /** To be called before a body is read for the first time. */
 export function allowBody(request: IncomingMessage, response: ServerResponse): void {
   if (awaitingContinue.delete(request) && !response.headersSent) response.writeContinue();
@@ -26,10 +31,6 @@ export function allowBody(request: IncomingMessage, response: ServerResponse): v
  */
 export function lingerOnUnreadBody(request: IncomingMessage, response: ServerResponse): void {
   if (request.complete || request.destroyed) return;
-  if (awaitingContinue.delete(request)) {
-    request.socket.destroySoon(); // the body was never asked for, and may or may not come
-    return;
-  }
   const timer = setTimeout(() => request.socket.destroy(), LINGER_MS).unref();
   const stop = () => clearTimeout(timer);
   request.once('end', stop).once('close', stop);
