@@ -1,0 +1,211 @@
+"""The kernel's application, made of subclasses of ipykernel's own parts."""
+
+import os
+import sys
+import threading
+import time
+
+from . import cells, levers, names, streams
+from .interrupts import interrupts
+
+with levers.without_unneeded():
+    import zmq
+    from ipykernel import kernelapp
+    from ipykernel.ipkernel import IPythonKernel
+    from ipykernel.zmqshell import ZMQDisplayPublisher, ZMQShellDisplayHook
+    from ipykernel.zmqshell import ZMQInteractiveShell as StockShell
+    from traitlets import Type
+    from traitlets.config import Config
+
+
+class _OfCell:
+    """Displays and results, too, belong to the cell that started the code."""
+
+    @property
+    def parent_header(self):
+        return cells.current().header
+
+    @parent_header.setter
+    def parent_header(self, _value):
+        pass
+
+    def set_parent(self, parent):
+        pass
+
+    def set_thread_parent(self, parent):
+        return cells.bind(parent)
+
+    def reset_thread_parent(self, token):
+        cells.unbind(token)
+
+
+class DisplayPublisher(_OfCell, ZMQDisplayPublisher):
+    pass
+
+
+class DisplayHook(_OfCell, ZMQShellDisplayHook):
+    pass
+
+
+# Libraries recognise a notebook by this class's name.
+class ZMQInteractiveShell(StockShell):
+    display_pub_class = Type(DisplayPublisher)
+    displayhook_class = Type(DisplayHook)
+
+
+class _NoSubshells:
+    """Stands for the thread of subshells, which costs each cell a detour; false, but it knows the main thread."""
+
+    parent_thread = threading.main_thread()
+
+    def __bool__(self):
+        return False
+
+
+class ShipKernel(IPythonKernel):
+    shell_class = Type(ZMQInteractiveShell)
+    _execute_sleep = 0
+
+    @property
+    def _supports_kernel_subshells(self):
+        return bool(self.shell_channel_thread)
+
+    @property
+    def kernel_info(self):
+        exact = isinstance(sys.__dict__.get("_shipyard_stdout"), streams.CellStream)
+        info = {
+            "byte_exact": exact,
+            "lossless": "lossless" in levers.on,
+            "levers": levers.on,
+            "missing": levers.off,
+        }
+        return {**super().kernel_info, "shipyard": info}
+
+    def set_parent(self, ident, parent, channel="shell"):
+        super().set_parent(ident, parent, channel)
+        if channel == "shell":
+            cell = cells.enter(parent)
+            if parent.get("header", {}).get("msg_type") == "execute_request":
+                interrupts.expect()
+            capture = streams.CellStream.capture
+            if capture:
+                capture.begin_cell(cell)
+
+    def get_parent(self, channel=None):
+        # A thread or task of an ended cell answers for that cell: comms and input go by this.
+        message = cells.current().message
+        if channel != "control" and message and threading.current_thread() is not self.control_thread:
+            return message
+        return super().get_parent(channel or "shell")
+
+    # SIGINT is ours for the kernel's whole life, see interrupts.py.
+
+    def pre_handler_hook(self):
+        if "interrupts" not in levers.on:
+            super().pre_handler_hook()
+
+    def post_handler_hook(self):
+        if "interrupts" not in levers.on:
+            super().post_handler_hook()
+
+    async def do_execute(self, code, silent, *args, **kwargs):
+        try:
+            try:
+                interrupts.allow()
+                reply = await super().do_execute(code, silent, *args, **kwargs)
+            finally:
+                interrupts.forbid()
+        except KeyboardInterrupt:
+            # Struck between the lines of the cell and ours.
+            interrupts.forbid()
+            reply = {
+                "status": "error",
+                "ename": "KeyboardInterrupt",
+                "evalue": "",
+                "traceback": [],
+                "execution_count": self.execution_count,
+                "user_expressions": {},
+                "payload": [],
+            }
+        capture = streams.CellStream.capture
+        if capture:
+            capture.end_cell()
+        cells.leave()
+        return reply
+
+    def _input_request(self, prompt, ident, parent, password=False):
+        # stdin is a channel of its own; this mark tells the agent which output came before the question.
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        content = {"prompt": str(prompt), "password": password}
+        self.session.send(self.iopub_socket, "shipyard_input_request", content, parent=parent)
+        return super()._input_request(prompt, ident, parent, password=password)
+
+
+class ShipKernelApp(kernelapp.IPKernelApp):
+    def _bind_socket(self, s, port):
+        if s.type in (zmq.PUB, zmq.XPUB):
+            levers.pull("lossless", self._make_lossless, s)
+        return super()._bind_socket(s, port)
+
+    def _make_lossless(self, socket):
+        from . import publisher
+
+        if publisher.prepare(socket):
+            kernelapp.IOPubThread = publisher.PublisherThread
+
+    def init_control(self, context):
+        super().init_control(context)
+        if hasattr(self, "shell_channel_thread"):
+            self.shell_channel_thread = _NoSubshells()
+
+    def init_heartbeat(self):
+        """Left out: the agent sees the kernel's process end, and a heartbeat costs a thread and a ZeroMQ context."""
+
+    def init_signal(self):
+        levers.pull("interrupts", interrupts.install)
+
+    def init_kernel(self):
+        with levers.without_unneeded():
+            super().init_kernel()
+
+    def init_io(self):
+        levers.pull("threads", cells.install)
+        super().init_io()
+        sys._shipyard_stdout = sys.stdout
+        levers.pull("last words", _send_before_exit, self)
+
+    def initialize(self, argv=None):
+        levers.pull("signatures", levers.cache_signatures)
+        levers.pull("dates", levers.skip_dates)
+        super().initialize(argv)
+        levers.pull("names", names.install, self.shell)
+
+
+def _send_before_exit(app):
+    """os._exit() takes what was printed just before along; here it waits until that is on its way."""
+    leave, kernel_pid = os._exit, os.getpid()
+
+    def _exit(status):
+        if os.getpid() == kernel_pid:
+            try:
+                streams.CellStream.capture.flush_all()
+                sent = threading.Event()
+                app.iopub_thread.schedule(sent.set)
+                sent.wait(1)
+                # ZeroMQ's own thread writes to the socket now, and has no way to say that it did.
+                time.sleep(0.02)
+            except BaseException:  # noqa: S110 -- nothing may keep the process from leaving
+                pass
+        leave(status)
+
+    os._exit = _exit
+
+
+def run(argv):
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.IPKernelApp.outstream_class = "shipyard_kernel.streams.CellStream"
+    config.IPKernelApp.kernel_class = "shipyard_kernel.app.ShipKernel"
+    ShipKernelApp.launch_instance(argv, config=config)

@@ -1,0 +1,86 @@
+"""The thread that owns the iopub socket, with real back-pressure: nothing is dropped, and nothing piles up.
+
+The socket blocks at its high-water mark instead of dropping (XPUB_NODROP), so a slow agent makes this thread wait; and
+whoever publishes waits once a few megabytes are on their way.
+"""
+
+import threading
+
+import zmq
+from ipykernel.iostream import IOPubThread
+
+#: Messages in the socket; output messages hold at most 256 KiB.
+HIGH_WATER_MARK = 32
+#: Bytes between the publishers and the socket.
+ROOM_BYTES = 4 * 1024 * 1024
+
+
+def prepare(socket):
+    """Before bind. False where libzmq cannot block: then the socket queues without bound, which loses nothing either."""
+    if not hasattr(zmq, "XPUB_NODROP"):
+        socket.sndhwm = 0
+        return False
+    socket.setsockopt(zmq.XPUB_NODROP, 1)
+    socket.sndhwm = HIGH_WATER_MARK
+    return True
+
+
+class PublisherThread(IOPubThread):
+    def __init__(self, *args, **kwargs):
+        self._awake = False
+        self._in_flight = 0
+        self._room = threading.Condition(threading.Lock())
+        super().__init__(*args, **kwargs)
+        self.without_waiting = _WithoutWaiting(self)
+
+    def schedule(self, f):
+        if not self.thread.is_alive():
+            f()
+            return
+        # One wake-up is enough for everything that waits when it is served.
+        self._events.append(f)
+        if not self._awake:
+            self._awake = True
+            self._event_pipe.send(b"")
+
+    def _handle_event(self, msg):
+        self._awake = False
+        super()._handle_event(msg)
+
+    def schedule_quietly(self, f):
+        """Without a wake-up of its own: for what may wait for the next one."""
+        self._events.append(f)
+
+    def wait_for_room(self):
+        """Waits while too much is on its way. Interruptible, since a KeyboardInterrupt may be the way out."""
+        if self._in_flight < ROOM_BYTES or threading.current_thread() is self.thread or not self.thread.is_alive():
+            return
+        with self._room:
+            while self._in_flight >= ROOM_BYTES and self.thread.is_alive():
+                self._room.wait(1.0)
+
+    def send_multipart(self, msg, *args, **kwargs):
+        self.wait_for_room()
+        self.send_without_waiting(msg, *args, **kwargs)
+
+    def send_without_waiting(self, msg, *args, **kwargs):
+        size = sum(len(part) if isinstance(part, bytes) else memoryview(part).nbytes for part in msg)
+        with self._room:
+            self._in_flight += size
+        self.schedule(lambda: self._send_and_make_room(size, msg, *args, **kwargs))
+
+    def _send_and_make_room(self, size, msg, *args, **kwargs):
+        try:
+            self._really_send(msg, *args, **kwargs)
+        finally:
+            with self._room:
+                self._in_flight -= size
+                if self._in_flight < ROOM_BYTES:
+                    self._room.notify_all()
+
+
+class _WithoutWaiting:
+    """A channel for Session.send whose caller has waited for room already."""
+
+    def __init__(self, thread):
+        self.send_multipart = thread.send_without_waiting

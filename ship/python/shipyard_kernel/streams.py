@@ -1,0 +1,462 @@
+"""sys.stdout and sys.stderr: text and raw bytes, in order, exact, each piece bound to the cell that wrote it.
+
+What goes past Python (os.write, subprocesses, C libraries) arrives through a pipe on file descriptor 1 or 2. The pipe is
+read only under the stream's lock, and every write looks into it first: so whatever was in it comes before. At the end of
+a cell the pipe is drained and replaced. A child that still holds the old one goes on writing as the cell that started it.
+"""
+
+import codecs
+import ctypes
+import fcntl
+import io
+import os
+import select
+import sys
+import termios
+import threading
+
+from ipykernel.iostream import OutStream
+
+from . import cells
+from .interrupts import interrupts
+
+#: Output is held back this long, so that many prints make one message.
+FLUSH_SECONDS = 0.01
+#: And at most this much of it, in characters or bytes.
+FLUSH_SIZE = 64 * 1024
+#: A message's text or bytes; the agent's bound for what waits in its socket counts messages.
+MESSAGE_SIZE = 256 * 1024
+_READ_SIZE = 64 * 1024
+
+
+def _escape(error):
+    # File names that are not UTF-8 carry their bytes as lone surrogates: they come out as those bytes. Others cannot be
+    # expressed and are shown as \udxxx, as stderr does it.
+    text = error.object[error.start : error.end]
+    out = b"".join(
+        bytes([ord(c) - 0xDC00]) if "\udc80" <= c <= "\udcff" else c.encode("ascii", "backslashreplace") for c in text
+    )
+    return out, error.end
+
+
+codecs.register_error("shipyard", _escape)
+
+
+def to_bytes(text):
+    return text.encode("utf-8", "shipyard")
+
+
+class _Pipe:
+    """What stands behind file descriptor 1 or 2 while one cell runs."""
+
+    __slots__ = ("cell", "fd", "stream")
+
+    def __init__(self, stream, cell):
+        self.stream = stream
+        self.cell = cell
+        self.fd, writer = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self.fd, False)
+        os.dup2(writer, stream.descriptor, inheritable=True)
+        os.close(writer)
+
+
+class Capture:
+    """Both streams, the thread that reads their pipes, and the timer that flushes them."""
+
+    def __init__(self, publisher):
+        self.publisher = publisher
+        self.streams = []
+        self.forked = False
+        self._armed = False
+        self._pipes = {}
+        self._epoll = None
+        libc = ctypes.CDLL(None)
+        self._fflush = libc.fflush
+        self._c_stdout = ctypes.c_void_p.in_dll(libc, "stdout")
+        self._quiet = getattr(publisher, "schedule_quietly", publisher.schedule)
+        self._wait_for_room = getattr(publisher, "wait_for_room", lambda: None)
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def add(self, stream):
+        self.streams.append(stream)
+        if self._epoll is None:
+            self._epoll = select.epoll()
+            threading.Thread(target=self._read_pipes, name="Output", daemon=True).start()
+        stream.pipe = self._open(stream, cells.IDLE)
+
+    # The timer
+
+    def arm(self):
+        """Something was written: flush within FLUSH_SECONDS."""
+        if not self._armed:
+            self._armed = True
+            self.publisher.schedule(self._start_timer)
+
+    def _start_timer(self):
+        self.publisher.io_loop.call_later(FLUSH_SECONDS, self._tick)
+
+    def _tick(self):
+        # Runs in the publisher's thread, which must never wait for room: it is the one that makes room.
+        self._armed = False
+        for stream in self.streams:
+            if stream.pending and not stream.flush_if_free():
+                self.arm()
+
+    # Cells
+
+    def begin_cell(self, cell):
+        for stream in self.streams:
+            with stream.lock:
+                stream.drain(stream.pipe)
+                stream.pipe.cell = cell
+        if not self._armed:
+            # Rides on the wake-up of the "busy" that follows at once.
+            self._armed = True
+            self._quiet(self._start_timer)
+
+    def end_cell(self):
+        """Everything written so far by this process and by children that are gone belongs to the cell, and is sent."""
+        self.flush_c()
+        for stream in self.streams:
+            with stream.lock:
+                old = stream.pipe
+                self._ignore(old)
+                stream.pipe = self._open(stream, cells.IDLE)
+                if stream.drain(old):
+                    self._close(old)
+                else:
+                    self._epoll.register(old.fd, select.EPOLLIN)
+            stream.flush()
+
+    def flush_c(self):
+        """What sits in the buffers of the original streams and of C's stdout comes out."""
+        for original in (sys.__stdout__, sys.__stderr__):
+            try:
+                if original is not None:
+                    original.flush()
+            except (OSError, ValueError):
+                pass  # closed by the user's code
+        self._fflush(self._c_stdout)
+
+    def flush_all(self):
+        self.flush_c()
+        for stream in self.streams:
+            with stream.lock:
+                stream.drain(stream.pipe)
+            stream.flush()
+
+    # The pipes
+
+    def _open(self, stream, cell):
+        pipe = _Pipe(stream, cell)
+        self._pipes[pipe.fd] = pipe
+        self._epoll.register(pipe.fd, select.EPOLLIN)
+        return pipe
+
+    def _ignore(self, pipe):
+        try:
+            self._epoll.unregister(pipe.fd)
+        except FileNotFoundError:
+            pass  # was at its end before
+
+    def _close(self, pipe):
+        del self._pipes[pipe.fd]
+        os.close(pipe.fd)
+
+    def _read_pipes(self):
+        while True:
+            for fd, _ in self._epoll.poll():
+                pipe = self._pipes.get(fd)
+                if pipe is None:
+                    continue
+                stream = pipe.stream
+                # Waiting here, outside of the lock, lets the pipe fill up: that slows the child and nobody else.
+                self._wait_for_room()
+                with stream.lock:
+                    if self._pipes.get(fd) is not pipe:
+                        continue
+                    if stream.drain(pipe, _READ_SIZE):
+                        # The current one is at its end where the user's code closed the descriptor.
+                        self._ignore(pipe)
+                        if pipe is not stream.pipe:
+                            self._close(pipe)
+                if stream.size >= FLUSH_SIZE:
+                    stream.flush()
+                elif stream.pending:
+                    self.arm()
+
+    def _after_fork(self):
+        # A forked child has none of our threads: what it prints goes to its file descriptors, which are its cell's pipes.
+        self.forked = True
+        for stream in self.streams:
+            stream.forget()
+
+
+class CellStream(OutStream):
+    """Takes OutStream's place. OutStream's own constructor is not called: everything that it makes is replaced here."""
+
+    encoding = "utf-8"
+    errors = "surrogateescape"
+    newlines = None
+    line_buffering = False
+    write_through = False
+    mode = "w"
+
+    capture = None
+
+    def __init__(self, session, pub_thread, name, *_args, echo=None, isatty=False, **_kwargs):
+        io.TextIOBase.__init__(self)
+        self.session = session
+        self.pub_thread = pub_thread
+        self.name = name
+        self.topic = b"stream." + name.encode()
+        self.echo = None
+        self.descriptor = 1 if name == "stdout" else 2
+        self.pipe = None
+        self.size = 0
+        self.buffer = _BufferOf(self)
+        self._isatty = bool(isatty)
+        # The names that other parts of ipykernel touch.
+        self._exc = None
+        self._should_watch = False
+        self._local = threading.local()
+        self._master_pid = os.getpid()
+        self._thread_to_parent = {}
+        self._thread_to_parent_header = {}
+        self._parent_header_global = {}
+        self._io_loop = pub_thread.io_loop
+        # Whoever flushes has waited for room before; waiting again with locks held would keep an interrupt out.
+        self._channel = getattr(pub_thread, "without_waiting", pub_thread)
+        self._count = bytearray(4)
+        self._original_stdstream_fd = self.descriptor
+        self._original_stdstream_copy = os.dup(self.descriptor)
+        os.set_inheritable(self._original_stdstream_copy, False)
+        self.forget()
+        cls = type(self)
+        if cls.capture is None:
+            cls.capture = Capture(pub_thread)
+        self.capture.add(self)
+
+    def forget(self):
+        self.lock = threading.RLock()
+        self._sending = threading.RLock()
+        self._runs = []
+        self._parts = None
+        self._cell = None
+        self.size = 0
+
+    # Writing
+
+    def write(self, string):
+        if not isinstance(string, str):
+            raise TypeError(f"write() argument must be str, not {type(string).__name__}")
+        self._put(string)
+        return len(string)
+
+    def put_bytes(self, data):
+        self._put(data)
+
+    def writelines(self, lines):
+        for line in lines:
+            self.write(line)
+
+    def _put(self, piece):
+        capture = self.capture
+        if capture.forked:
+            self._write_through(piece)
+            return
+        cell = cells.current()
+        with self.lock:
+            pipe = self.pipe
+            fcntl.ioctl(pipe.fd, termios.FIONREAD, self._count, True)
+            if self._count != _NOTHING:
+                self.drain(pipe)
+            if cell is self._cell:
+                self._parts.append(piece)
+            else:
+                self._begin_run(cell, piece)
+            self.size += len(piece)
+        if self.size >= FLUSH_SIZE:
+            self.flush()
+        elif not capture._armed:
+            capture.arm()
+
+    def _begin_run(self, cell, piece):
+        self._cell = cell
+        self._parts = [piece]
+        self._runs.append((cell, self._parts))
+
+    def _write_through(self, piece):
+        data = memoryview(to_bytes(piece) if isinstance(piece, str) else piece)
+        while data:
+            data = data[os.write(self.descriptor, data) :]
+
+    def drain(self, pipe, limit=None):
+        """Takes what is in the pipe now. Call with the lock held. True at the end: nobody can write to it any more."""
+        if limit is None:
+            # What was written before this moment, and no more: another writer could go on for ever.
+            fcntl.ioctl(pipe.fd, termios.FIONREAD, self._count, True)
+            limit = int.from_bytes(self._count, sys.byteorder)
+        taken = 0
+        while True:
+            try:
+                data = os.read(pipe.fd, _READ_SIZE)
+            except BlockingIOError:
+                return False
+            if not data:
+                return True
+            if pipe.cell is self._cell:
+                self._parts.append(data)
+            else:
+                self._begin_run(pipe.cell, data)
+            self.size += len(data)
+            taken += len(data)
+            if taken >= limit and pipe is self.pipe:
+                return False
+            if taken > limit:
+                return False
+
+    # Sending
+
+    @property
+    def pending(self):
+        return bool(self._runs)
+
+    def flush(self):
+        if self.capture.forked or not self._runs:
+            # Nothing to wait for: what another thread took from here is in the publisher's queue before it lets go of
+            # the lock, and whatever we send next comes after it there.
+            if not self.capture.forked:
+                with self._sending:
+                    pass
+            return
+        self.capture._wait_for_room()
+        with interrupts.held(), self._sending:
+            self._send()
+
+    def flush_if_free(self):
+        if not self._sending.acquire(blocking=False):
+            return False
+        try:
+            self._send()
+        finally:
+            self._sending.release()
+        return True
+
+    def _send(self):
+        with self.lock:
+            runs, self._runs = self._runs, []
+            self._cell = self._parts = None
+            self.size = 0
+        # The publisher's thread is fork-safe by itself; Session's own check would refuse to send.
+        self.session.pid = os.getpid()
+        for cell, parts in runs:
+            for content, buffers in self._messages(parts):
+                self.session.send(self._channel, "stream", content, parent=cell.header, ident=self.topic, buffers=buffers)
+
+    def _messages(self, parts):
+        data = None
+        try:
+            text = "".join(parts)
+            if not text.isascii():
+                text.encode()
+        except (TypeError, UnicodeEncodeError):
+            data = b"".join(to_bytes(part) if isinstance(part, str) else part for part in parts)
+            try:
+                text, data = data.decode(), None
+            except UnicodeDecodeError:
+                pass
+        if data is None:
+            for start in range(0, len(text), MESSAGE_SIZE):
+                yield {"name": self.name, "text": text[start : start + MESSAGE_SIZE]}, None
+            return
+        # Not UTF-8: the exact bytes travel beside the text that a plain client would show.
+        for start in range(0, len(data), MESSAGE_SIZE):
+            piece = data[start : start + MESSAGE_SIZE]
+            yield {"name": self.name, "text": piece.decode("utf-8", "replace")}, [piece]
+
+    # What else a text stream and an OutStream are asked for
+
+    @property
+    def parent_header(self):
+        return cells.current().header
+
+    @parent_header.setter
+    def parent_header(self, _value):
+        pass  # the kernel says which cell it is, once for all
+
+    def set_parent(self, parent):
+        pass
+
+    def set_thread_parent(self, parent):
+        return cells.bind(parent)
+
+    def reset_thread_parent(self, token):
+        cells.unbind(token)
+
+    def fileno(self):
+        return self.descriptor
+
+    def isatty(self):
+        return self._isatty
+
+    def writable(self):
+        return True
+
+    def reconfigure(self, **_options):
+        """UTF-8 and nothing else; accepted, because scripts call it."""
+
+    @property
+    def closed(self):
+        return False
+
+    def close(self):
+        # The next cell needs the stream.
+        self.flush()
+
+
+_NOTHING = bytearray(4)
+
+
+class _BufferOf(io.BufferedIOBase):
+    """sys.stdout.buffer: takes bytes, in order with the text."""
+
+    mode = "wb"
+
+    def __init__(self, stream):
+        super().__init__()
+        self._stream = stream
+
+    @property
+    def raw(self):
+        return self
+
+    @property
+    def name(self):
+        return self._stream.name
+
+    def write(self, data):
+        if isinstance(data, str):
+            raise TypeError("a bytes-like object is required, not 'str'")
+        data = bytes(data)
+        self._stream.put_bytes(data)
+        return len(data)
+
+    def writable(self):
+        return True
+
+    def flush(self):
+        self._stream.flush()
+
+    def fileno(self):
+        return self._stream.fileno()
+
+    def isatty(self):
+        return self._stream.isatty()
+
+    @property
+    def closed(self):
+        return False
+
+    def close(self):
+        self.flush()
