@@ -5,6 +5,8 @@ import { sessionNotBound, shipNotFoundOrNotRunning, shipNotRunning } from './shi
 import { STOP_TIMEOUT_MS, type ShipsDeps } from './ships-deps.js';
 import { withDeadline } from './with-deadline.js';
 
+const LAST_MOMENT_MS = 1000;
+
 /** A session's right to call its ship, for one call. While it is open, the lease does not run out. */
 export interface Seat {
   readonly link: ShipLink;
@@ -24,6 +26,10 @@ export async function openSeat(deps: ShipsDeps, shipId: string, sessionId: strin
   const { ship, lease } = await findLease(deps, shipId, sessionId, signal);
   const link = deps.links.open(ship);
   const leave = link.enter(sessionId);
+  // A call in the last moment wins over the reaper, which may have looked already: its claim sees this renewal.
+  if (lease.expireTime.getTime() <= deps.clock.now().getTime() + LAST_MOMENT_MS) {
+    deps.store.renew(shipId, sessionId, deps.clock.now());
+  }
   try {
     await link.bind(lease, ship.fence, signal);
   } catch (error) {

@@ -1,0 +1,48 @@
+import type { CallContext } from '../../proto/rpc/definition.js';
+import { isLinkLost } from '../../proto/rpc/link-lost.js';
+import { StatusError } from '../../proto/rpc/status-error.js';
+import type { ShipCalls } from '../ship-clients/ship-link.js';
+import { openSeat } from './open-seat.js';
+import type { ShipsDeps } from './ships-deps.js';
+
+export interface ForwardOptions {
+  /** Whether sending the call twice is the same as once, so that it is sent again where the link broke under it. */
+  readonly repeatable: boolean;
+}
+
+/**
+ * Passes one call of a session on to its ship, and renews the lease when it went well.
+ *
+ * @throws StatusError of the ship; SHIP_UNREACHABLE where the link broke under a call that must not be sent twice, and
+ *   nobody knows whether it took effect
+ */
+export async function forwardCall<T>(
+  deps: ShipsDeps,
+  request: { readonly shipId: string; readonly sessionId: string },
+  ctx: CallContext,
+  { repeatable }: ForwardOptions,
+  call: (calls: ShipCalls, options: { signal: AbortSignal }) => Promise<T>,
+): Promise<T> {
+  const seat = await openSeat(deps, request.shipId, request.sessionId, ctx.signal);
+  try {
+    for (;;) {
+      const calls = await seat.link.calls(ctx.signal);
+      try {
+        const response = await call(calls, { signal: ctx.signal });
+        seat.renew();
+        return response;
+      } catch (error) {
+        if (ctx.signal.aborted || !isLinkLost(error)) throw error;
+        seat.link.lost(calls);
+        if (!repeatable) throw unknownEffect(error);
+      }
+    }
+  } finally {
+    seat.close();
+  }
+}
+
+export function unknownEffect(cause: unknown): StatusError {
+  const text = 'the link to the ship broke during the call, and whether it took effect is not known';
+  return new StatusError('SHIP_UNREACHABLE', text, { cause });
+}
