@@ -15,6 +15,7 @@ import {
   encodeFrame,
   INLINE_FEATURE,
   MAX_CALL_ID,
+  MAX_FRAME_BYTES,
   MAX_OPEN_CALLS,
   MIN_PROTOCOL_GENERATION,
   PROTOCOL_GENERATION,
@@ -97,7 +98,7 @@ export class MuxConnection implements Transport {
     });
     const intervalMs = options.pingIntervalMs ?? PING_INTERVAL_MS;
     this.#deadAfterTicks = Math.ceil((options.deadAfterMs ?? DEAD_AFTER_MS) / intervalMs);
-    this.#ticker = setInterval(() => this.#tick(), intervalMs);
+    this.#ticker = setInterval(() => this.#tick(), intervalMs).unref(); // the link keeps the process, where it should
     link.start({
       received: (frame) => this.#received(frame),
       drained: () => this.#outbox.drained(),
@@ -198,6 +199,7 @@ export class MuxConnection implements Transport {
     if (this.#end) return;
     this.#silentTicks = 0;
     try {
+      if (bytes.length > MAX_FRAME_BYTES) throw new StatusError('TOO_LARGE', `a frame of ${bytes.length} bytes`);
       this.#dispatch(decodeFrame(bytes));
     } catch (thrown) {
       const reason = thrown instanceof StatusError ? thrown : malformed(thrown);
@@ -282,7 +284,8 @@ export class MuxConnection implements Transport {
   }
 
   #opened(callId: number, open: Open): void {
-    if (callId === 0 || this.#isOwn(callId)) throw new StatusError('INVALID_ARGUMENT', `call id ${callId} is not the peer's`);
+    if (callId === 0 || this.#isOwn(callId))
+      throw new StatusError('INVALID_ARGUMENT', `call id ${callId} is not the peer's`);
     if (callId <= this.#lastPeerCallId) throw new StatusError('INVALID_ARGUMENT', `call id ${callId} was used before`);
     this.#lastPeerCallId = callId;
     try {
@@ -329,7 +332,7 @@ export class MuxConnection implements Transport {
   };
 
   #endIfDone(): void {
-    if (this.#goingAway && this.openCalls === 0 && !this.#end) this.#link.end();
+    if (this.#goingAway && this.openCalls === 0 && !this.#end) this.#outbox.end();
   }
 
   #linkClosed(error: StatusError | undefined): void {
@@ -356,7 +359,8 @@ export class MuxConnection implements Transport {
     this.#outbox.close();
     for (const call of [...this.#outgoing.values()]) call.lost(reason);
     this.#outgoing.clear();
-    const left = new StatusError('CANCELLED', `the connection to the caller ended: ${reason.message}`);
+    // Told apart from the caller's own Cancel: the caller may still be there, behind a peer that dials again.
+    const left = markLinkLost(new StatusError('CANCELLED', `the connection to the caller ended: ${reason.message}`));
     for (const call of [...this.#incoming.values()]) call.cancel(left);
     this.#incoming.clear();
     this.#onNeverReady(reason);
