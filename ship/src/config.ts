@@ -46,11 +46,21 @@ export const agentConfigSchema = z.object({
   maxSessionNum: z.number().int().positive().default(1),
   /** cgroup directories whose files tell of memory (v1 or v2), where there are any. */
   cgroup: z.object({ version: z.union([z.literal(1), z.literal(2)]), memory: z.string().optional() }).optional(),
-  executionLogMaxBytes: z.number().int().positive().default(1024 ** 3),
-  shipLogMaxBytes: z.number().int().positive().default(4 * 1024 ** 3),
+  executionLogMaxBytes: z
+    .number()
+    .int()
+    .positive()
+    .default(1024 ** 3),
+  shipLogMaxBytes: z
+    .number()
+    .int()
+    .positive()
+    .default(4 * 1024 ** 3),
   /** Ends 5 s after the last link to Bay and removes what it owns (demo, tests). */
   ephemeral: z.boolean().default(false),
   logLevel: z.string().default('info'),
+  /** Where stdout and stderr lead; the agent keeps it to two files of this size (log-cap.ts). */
+  logFile: z.object({ path: z.string(), maxBytes: z.number().int().positive() }).optional(),
 });
 
 export type AgentConfig = z.infer<typeof agentConfigSchema>;

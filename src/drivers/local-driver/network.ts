@@ -1,0 +1,121 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { StatusError } from '../../../proto/rpc/status-error.js';
+import { findTool, TOOL_PATH } from './host-tools.js';
+import { SLIRP_RESOLVER } from './network-rules.js';
+import { readProcess, type ProcessRef } from './processes.js';
+import { HELPER_SCRIPT } from './supervisor.js';
+
+/** Programs that a filtered `internet` takes. */
+export interface NetworkTools {
+  readonly slirp: string;
+  /** What this slirp4netns can do for its own confinement here. */
+  readonly slirpFlags: readonly string[];
+  readonly nft: string;
+  readonly setpriv: string;
+}
+
+/** The programs by name, or the one that is missing with its package. */
+export function findNetworkTools(): { tools: Omit<NetworkTools, 'slirpFlags'> } | { missing: string } {
+  const slirp = findTool('slirp4netns');
+  const nft = findTool('nft');
+  const setpriv = findTool('setpriv');
+  const packages = [
+    ...(slirp ? [] : ['slirp4netns']),
+    ...(nft ? [] : ['nftables']),
+    ...(setpriv ? [] : ['util-linux']),
+  ];
+  if (!slirp || !nft || !setpriv)
+    return { missing: `apt-get install -y --no-install-recommends ${packages.join(' ')}` };
+  return { tools: { slirp, nft, setpriv } };
+}
+
+/** What a ship's sessions see as /etc/resolv.conf. */
+export function writeResolvConf(runDir: string, network: 'none' | 'internet'): string {
+  const file = path.join(runDir, 'resolv.conf');
+  // Sessions read it as users of their own.
+  writeFileSync(file, network === 'internet' ? `nameserver ${SLIRP_RESOLVER}\n` : '', { mode: 0o644 });
+  return file;
+}
+
+export interface Uplink {
+  readonly ref: ProcessRef;
+}
+
+/**
+ * Gives the network namespace of a process its way out by slirp4netns, which lives outside of it as Bay's user. It ends
+ * by itself with the namespace's init, whose end closes the last writer of `alive`.
+ */
+export async function startUplink(options: {
+  readonly tools: NetworkTools;
+  readonly initPid: number;
+  /** The fifo of the ship's supervisor. */
+  readonly alive: string;
+  /** Where it writes what goes wrong; at most 512 KiB. */
+  readonly logFile: string;
+  readonly groups: readonly string[];
+  readonly signal: AbortSignal;
+}): Promise<Uplink> {
+  const { tools, groups, signal } = options;
+  const command = [
+    ...[tools.slirp, '--configure', '--mtu=65520', '--disable-host-loopback', ...tools.slirpFlags],
+    ...['--exit-fd=3', '--ready-fd=4', `${options.initPid}`, 'tap0'],
+  ];
+  const log = openSync(
+    options.logFile,
+    constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND,
+    0o600,
+  );
+  const alive = openSync(options.alive, constants.O_RDONLY | constants.O_NONBLOCK);
+  let child: ChildProcess;
+  try {
+    child = spawn('/bin/sh', ['-c', HELPER_SCRIPT, 'sh', ...groups, '--', ...command], {
+      detached: true,
+      cwd: '/',
+      env: { PATH: TOOL_PATH, LANG: 'C.UTF-8' },
+      stdio: ['ignore', log, log, alive, 'pipe'],
+    });
+  } finally {
+    closeSync(log);
+    closeSync(alive);
+  }
+  child.unref();
+  try {
+    await becameReady(child, options.logFile, signal);
+    const ref = child.pid === undefined ? undefined : readProcess(child.pid);
+    if (!ref) throw uplinkFailed('it ended at once', options.logFile);
+    return { ref };
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  } finally {
+    child.stdio[4]?.destroy();
+  }
+}
+
+function becameReady(child: ChildProcess, logFile: string, signal: AbortSignal): Promise<void> {
+  const ready = child.stdio[4];
+  return new Promise((resolve, reject) => {
+    const onAbort = () => settle(signal.reason);
+    const settle = (error?: unknown) => {
+      signal.removeEventListener('abort', onAbort);
+      if (error === undefined) resolve();
+      else reject(error instanceof Error ? error : new Error(String(error)));
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) return onAbort();
+    child.once('error', settle);
+    child.once('exit', (code, killedBy) => settle(uplinkFailed(`it ended with ${killedBy ?? code}`, logFile)));
+    ready?.once('data', () => settle());
+    ready?.once('error', settle);
+  });
+}
+
+function uplinkFailed(what: string, logFile: string): StatusError {
+  const said = readFileSync(logFile, 'utf8').trim().split('\n').slice(-3).join('; ');
+  return new StatusError(
+    'SHIP_START_FAILED',
+    `slirp4netns gives the ship no network: ${what}${said ? ` (${said})` : ''}`,
+  );
+}

@@ -1,0 +1,72 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync } from 'node:fs';
+import { chmod, readdir, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { StatusError } from '../../../proto/rpc/status-error.js';
+import { hasCode, isMissing } from './host-tools.js';
+
+/** Where a ship's data lie; they outlive its incarnations. */
+export interface DataPaths {
+  readonly root: string;
+  /** Homes of sessions. */
+  readonly home: string;
+  /** The agent's own: execution logs and index. */
+  readonly state: string;
+  /** What the agent and its helpers wrote. */
+  readonly log: string;
+}
+
+const REMOVING = '.removing-';
+
+export function dataPathsOf(shipDataDir: string, shipId: string): DataPaths {
+  if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(shipId))
+    throw new StatusError('INVALID_ARGUMENT', `not a ship id: ${shipId}`);
+  const root = path.join(shipDataDir, shipId);
+  return { root, home: path.join(root, 'home'), state: path.join(root, 'state'), log: path.join(root, 'log') };
+}
+
+/** Sessions reach their homes through their sandboxes alone, so that nobody else needs to pass through here. */
+export function makeDataDirs(paths: DataPaths): void {
+  for (const dir of [paths.home, paths.state, paths.log]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+}
+
+export const hasShipData = (paths: DataPaths) => existsSync(paths.home);
+
+/** Removes a ship's data. They are gone for everybody at once, also where removing the last file takes long. */
+export async function removeShipData(shipDataDir: string, paths: DataPaths): Promise<void> {
+  const doomed = path.join(shipDataDir, `${REMOVING}${path.basename(paths.root)}-${randomBytes(4).toString('hex')}`);
+  try {
+    await rename(paths.root, doomed);
+  } catch (error) {
+    if (isMissing(error)) return;
+    throw error;
+  }
+  await removeTree(doomed);
+}
+
+/** Finishes removals that a crash interrupted. */
+export async function sweepRemovals(shipDataDir: string): Promise<void> {
+  if (!existsSync(shipDataDir)) return;
+  for (const name of await readdir(shipDataDir)) {
+    if (name.startsWith(REMOVING)) await removeTree(path.join(shipDataDir, name));
+  }
+}
+
+/** Removes whatever sessions made, also directories that they closed to their own user. */
+async function removeTree(root: string): Promise<void> {
+  try {
+    await rm(root, { recursive: true, force: true });
+  } catch (error) {
+    if (!hasCode(error, 'EACCES', 'EPERM', 'ENOTEMPTY')) throw error;
+    await openDirectories(root);
+    await rm(root, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/** Nothing of the ship runs any more: what is a directory here stays one, and is not a link to elsewhere. */
+async function openDirectories(dir: string): Promise<void> {
+  await chmod(dir, 0o700);
+  for (const entry of await readdir(dir, { withFileTypes: true })) {
+    if (entry.isDirectory()) await openDirectories(path.join(dir, entry.name));
+  }
+}

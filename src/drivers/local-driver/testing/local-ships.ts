@@ -1,0 +1,82 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import type { Ship } from '../../../ships/ship.js';
+import type { Driver, StartedShip } from '../../driver.js';
+import { createLocalDriver, type LocalDriverOptions } from '../index.js';
+
+export const TOKEN = 'test-token-of-at-least-thirty-two-characters';
+
+/** A local driver over stub agents, with a folder of its own. Dispose ends and removes all of it. */
+export class LocalShips {
+  readonly folder = mkdtempSync(path.join(tmpdir(), 'sl-'));
+  readonly options: LocalDriverOptions;
+  driver: Driver;
+
+  constructor(options: Partial<LocalDriverOptions> = {}) {
+    this.options = {
+      shipDataDir: path.join(this.folder, 'ships'),
+      runtimeDir: path.join(this.folder, 'run'),
+      deploymentId: this.folder,
+      agentCommand: [process.execPath, path.join(import.meta.dirname, 'stub-agent.mjs')],
+      supportDir: path.join(this.folder, 'support'),
+      pythonExecutable: fakePython(this.folder),
+      shipNetwork: 'none',
+      uidBase: 20_000,
+      isolation: 'auto',
+      ephemeral: false,
+      logger: pino({ level: 'silent' }),
+      ...options,
+    };
+    this.driver = createLocalDriver(this.options);
+  }
+
+  /** The same deployment, as another Bay sees it. */
+  anotherDriver(options: Partial<LocalDriverOptions> = {}): Driver {
+    return createLocalDriver({ ...this.options, ...options });
+  }
+
+  async start(
+    ship: Ship,
+    driver = this.driver,
+  ): Promise<Ship & { handle: NonNullable<Ship['handle']>; started: StartedShip }> {
+    const started = await driver.start(ship, { token: TOKEN, signal: AbortSignal.timeout(20_000) });
+    return { ...ship, state: 'RUNNING', handle: started.handle, isolation: started.isolation, started };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const found of await this.driver.list()) {
+      await this.driver.stop({ ...testShip(found.shipId), ...found }, { signal: AbortSignal.timeout(10_000) });
+    }
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+export function testShip(id: string, values: Partial<Ship> = {}): Ship {
+  return {
+    id,
+    state: 'CREATING',
+    incarnation: 1,
+    fence: 1,
+    driver: 'local',
+    spec: { cpus: 1, memoryBytes: 256 * 1024 * 1024 },
+    maxSessionNum: 2,
+    ttlSeconds: 60,
+    createTime: new Date(0),
+    updateTime: new Date(0),
+    stateReason: '',
+    handle: undefined,
+    isolation: undefined,
+    ...values,
+  };
+}
+
+/** Says what a Python with ipykernel says when it is asked for its prefixes. */
+function fakePython(folder: string): string {
+  const file = path.join(folder, 'bin/python');
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(file, '#!/bin/sh\necho \'["/usr"]\'\n');
+  chmodSync(file, 0o755);
+  return file;
+}
