@@ -69,7 +69,10 @@ function servePlain(address: string): void {
         responseDeserialize: (bytes: Buffer) => ErrorInfo.decode(bytes),
       },
     },
-    { echo: (call: { request: ErrorInfo }, callback: (error: null, answer: ErrorInfo) => void) => callback(null, call.request) },
+    {
+      echo: (call: { request: ErrorInfo }, callback: (error: null, answer: ErrorInfo) => void) =>
+        callback(null, call.request),
+    },
   );
   server.bindAsync(address, ServerCredentials.createInsecure(), () => process.send?.('ready'));
 }
@@ -138,8 +141,14 @@ async function start(...args: string[]): Promise<ChildProcess> {
 
 function plainEcho(client: Client): Promise<ErrorInfo> {
   return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(PLAIN_PATH, toBytes, (bytes) => ErrorInfo.decode(bytes), MESSAGE, new Metadata(), {}, (error, answer) =>
-      error ? reject(error) : resolve(answer as ErrorInfo),
+    client.makeUnaryRequest(
+      PLAIN_PATH,
+      toBytes,
+      (bytes) => ErrorInfo.decode(bytes),
+      MESSAGE,
+      new Metadata(),
+      {},
+      (error, answer) => (error ? reject(error) : resolve(answer as ErrorInfo)),
     );
   });
 }

@@ -3,7 +3,7 @@
  * its caller, and the means of its transport to end it.
  */
 import type { CallContext } from './definition.js';
-import { isStatusError, StatusError } from './status-error.js';
+import { isNamed, isStatusError, StatusError } from './status-error.js';
 
 export interface CallStart {
   /** Lower-case keys. */
@@ -63,7 +63,7 @@ export function deadlineExceeded(timeoutMs?: number): StatusError {
 export function abortReason(signal: AbortSignal): StatusError {
   const reason: unknown = signal.reason;
   if (isStatusError(reason)) return reason;
-  if (reason instanceof Error && reason.name === 'TimeoutError') {
+  if (isNamed(reason, 'TimeoutError')) {
     return new StatusError('DEADLINE_EXCEEDED', "the call's deadline passed", { cause: reason });
   }
   return new StatusError('CANCELLED', 'the call was cancelled', { cause: reason });

@@ -46,7 +46,8 @@ export function openGrpcChannel(address: string, options: GrpcChannelOptions = {
     return options.metadata ? { ...own, metadata: { ...options.metadata, ...own.metadata } } : own;
   };
   return {
-    unary: async (method, request, callOptions = NO_OPTIONS) => unary(client, method, request, withDefaults(callOptions)),
+    unary: async (method, request, callOptions = NO_OPTIONS) =>
+      unary(client, method, request, withDefaults(callOptions)),
     stream: (method, request, callOptions = NO_OPTIONS) =>
       // A generator, so that the call begins with the first next().
       (async function* () {
@@ -102,7 +103,12 @@ function unary(client: Client, method: Method, request: unknown, options: CallOp
   });
 }
 
-async function* stream(client: Client, method: Method, request: unknown, options: CallOptions): AsyncGenerator<unknown> {
+async function* stream(
+  client: Client,
+  method: Method,
+  request: unknown,
+  options: CallOptions,
+): AsyncGenerator<unknown> {
   const { signal } = options;
   const metadata = toMetadata(options.metadata);
   const grpcOptions = toGrpcOptions(options);
@@ -111,7 +117,14 @@ async function* stream(client: Client, method: Method, request: unknown, options
     : undefined;
   const call: ClientReadableStream<Buffer> =
     duplex ??
-    client.makeServerStreamRequest(method.path, identity, identity, method.encodeRequest(request), metadata, grpcOptions);
+    client.makeServerStreamRequest(
+      method.path,
+      identity,
+      identity,
+      method.encodeRequest(request),
+      metadata,
+      grpcOptions,
+    );
   const answers = new Abortable(call.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>);
   const requests = duplex && new RequestPump(method, request as AsyncIterable<unknown>, duplex);
   let failure: StatusError | undefined;

@@ -10,9 +10,12 @@ const DETAILS_KEY = 'grpc-status-details-bin';
 /** Base64 of it still fits beside the message into the 8 KiB of headers that generated stubs accept. */
 const MAX_DETAILS_BYTES = 4 * 1024;
 
+/** A message of 16 MiB, as over the mux, with room for the frame around it. */
+export const MAX_RECEIVED_BYTES = 17 * 1024 * 1024;
+
 /**
- * An own channel is an own HTTP/2 connection; a retry might run something twice; messages have bounds of their own; what is
- * dialled is a neighbour, never behind the proxy of the environment.
+ * An own channel is an own HTTP/2 connection; a retry might run something twice; what is dialled is a neighbour, never
+ * behind the proxy of the environment.
  */
 export const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.use_local_subchannel_pool': 1,
@@ -20,7 +23,10 @@ export const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.enable_http_proxy': 0,
   'grpc.enable_channelz': 0,
   'grpc.max_send_message_length': -1,
-  'grpc.max_receive_message_length': -1,
+  'grpc.max_receive_message_length': MAX_RECEIVED_BYTES,
+  // A peer that vanished without a word would otherwise hold a transfer for ever.
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 10_000,
   'grpc-node.flow_control_window': FLOW_CONTROL_WINDOW_BYTES,
 };
 
@@ -44,7 +50,9 @@ export function fromMetadata(metadata: Metadata): Readonly<Record<string, string
 }
 
 /** As grpc-js handlers report a failure. */
-export function toServiceError(thrown: unknown): Pick<ServiceError, 'code' | 'details' | 'metadata' | 'name' | 'message'> {
+export function toServiceError(
+  thrown: unknown,
+): Pick<ServiceError, 'code' | 'details' | 'metadata' | 'name' | 'message'> {
   const { code, message, details } = toWireStatus(StatusError.from(thrown), MAX_DETAILS_BYTES);
   const metadata = new Metadata();
   metadata.set(DETAILS_KEY, details);
@@ -55,6 +63,7 @@ export function toServiceError(thrown: unknown): Pick<ServiceError, 'code' | 'de
 export function fromServiceError(error: ServiceError): StatusError {
   const details = error.metadata?.get(DETAILS_KEY)[0];
   if (details instanceof Buffer && details.length > 0) return fromWireStatus(error.code, error.details, details);
+  if (typeof error.details !== 'string') return linkLost(error.message, error); // of the stream, not of the call
   const broken =
     error.code === status.UNAVAILABLE ||
     error.code === status.CANCELLED ||

@@ -36,7 +36,9 @@ export function toGrpcDefinition(service: Service): ServiceDefinition {
 }
 
 export function toGrpcHandlers(service: Service, router: Router): UntypedServiceImplementation {
-  return Object.fromEntries(service.methods.map((method) => [method.key, toHandler(router, router.route(method.path))]));
+  return Object.fromEntries(
+    service.methods.map((method) => [method.key, toHandler(router, router.route(method.path))]),
+  );
 }
 
 function toHandler(router: Router, { method, unary, stream }: Route): UntypedServiceImplementation[string] {

@@ -4,7 +4,7 @@
  */
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
 import { MuxServiceDefinition } from '../gen/shipyard/mux/v1/mux.js';
-import { fromMetadata } from './grpc-common.js';
+import { fromMetadata, MAX_RECEIVED_BYTES } from './grpc-common.js';
 import { toGrpcDefinition, toGrpcHandlers, toPeer } from './grpc-handlers.js';
 import { prepareUnixSocket } from './unix-socket.js';
 import { AcceptedLink } from './mux/grpc-link.js';
@@ -48,6 +48,9 @@ export interface RpcServer {
   stop(options: { readonly drainMs: number }): Promise<void>;
 }
 
+/** Calls at once on one HTTP/2 connection; further ones wait at the caller. */
+const MAX_CONCURRENT_STREAMS = 1024;
+
 /** Time for the statuses of aborted calls to reach their callers. */
 const FLUSH_MS = 250;
 
@@ -57,7 +60,8 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const connections = new Set<MuxConnection>();
   const server = new Server({
     'grpc.max_send_message_length': -1,
-    'grpc.max_receive_message_length': -1,
+    'grpc.max_receive_message_length': MAX_RECEIVED_BYTES,
+    'grpc.max_concurrent_streams': MAX_CONCURRENT_STREAMS,
     'grpc.enable_channelz': 0,
   });
   widenServerWindow(server);

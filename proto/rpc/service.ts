@@ -56,7 +56,9 @@ const known = new WeakMap<ServiceDefinitionLike, Service>();
 export function toService(definition: ServiceDefinitionLike): Service {
   let service = known.get(definition);
   if (!service) {
-    const methods = Object.entries(definition.methods).map(([key, method]) => toMethod(definition.fullName, key, method));
+    const methods = Object.entries(definition.methods).map(([key, method]) =>
+      toMethod(definition.fullName, key, method),
+    );
     service = { name: definition.name, fullName: definition.fullName, methods };
     known.set(definition, service);
   }

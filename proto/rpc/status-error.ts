@@ -28,12 +28,17 @@ export class StatusError extends Error {
    */
   static from(thrown: unknown): StatusError {
     if (isStatusError(thrown)) return thrown;
-    if (thrown instanceof Error && thrown.name === 'AbortError') {
-      const reason: unknown = thrown.cause;
+    if (isNamed(thrown, 'AbortError')) {
+      const reason = thrown.cause;
       return isStatusError(reason) ? reason : new StatusError('CANCELLED', 'the call was cancelled', { cause: thrown });
     }
     return new StatusError('INTERNAL', 'internal error', { cause: thrown });
   }
+}
+
+/** Judges errors of the platform, which are not instances of this realm's Error under Jest. */
+export function isNamed(value: unknown, name: string): value is { readonly name: string; readonly cause?: unknown } {
+  return typeof value === 'object' && value !== null && 'name' in value && value.name === name;
 }
 
 export function isStatusError(value: unknown): value is StatusError {

@@ -10,7 +10,7 @@ import type { Http2Server, ServerHttp2Session } from 'node:http2';
 export const FLOW_CONTROL_WINDOW_BYTES = 4 * 1024 * 1024;
 
 interface Http2ServerFactory {
-  createHttp2Server(...args: readonly unknown[]): Http2Server;
+  createHttp2Server: (...args: readonly unknown[]) => Http2Server;
 }
 
 /**

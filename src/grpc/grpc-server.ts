@@ -74,7 +74,13 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   };
 }
 
-async function readCredentials({ certFile, keyFile }: { certFile: string; keyFile: string }): Promise<ServerCredentials> {
+async function readCredentials({
+  certFile,
+  keyFile,
+}: {
+  certFile: string;
+  keyFile: string;
+}): Promise<ServerCredentials> {
   const [certificate, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
   return ServerCredentials.createSsl(null, [{ cert_chain: certificate, private_key: key }]);
 }

@@ -13,8 +13,8 @@ export interface FrameLink {
 }
 
 export interface FrameLinkEvents {
-  received(frame: Buffer): void;
-  drained(): void;
+  readonly received: (frame: Buffer) => void;
+  readonly drained: () => void;
   /** Once, when nothing can arrive any more; `undefined` where the peer ended its direction in good order. */
-  closed(error: StatusError | undefined): void;
+  readonly closed: (error: StatusError | undefined) => void;
 }

@@ -10,6 +10,8 @@ export const MIN_PROTOCOL_GENERATION = 1;
 
 /** The most that one Data frame carries. */
 export const MAX_DATA_BYTES = 64 * 1024;
+/** The longest frame of any kind: one with much metadata. */
+export const MAX_FRAME_BYTES = 1024 * 1024;
 /** The longest message, in one Data frame or many. */
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 /** Data bytes that each side of a call may send before the other has granted any. */

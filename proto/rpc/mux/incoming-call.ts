@@ -98,7 +98,7 @@ export class IncomingCall {
   async *#requests(): AsyncGenerator<unknown> {
     const { method } = this.#route;
     for (let message = await this.#receiver.next(); message; message = await this.#receiver.next()) {
-      yield this.#decode(() => method.decodeRequest(message as Buffer));
+      yield this.#decode(() => method.decodeRequest(message));
     }
   }
 

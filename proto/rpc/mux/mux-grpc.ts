@@ -58,13 +58,18 @@ export async function dialMux(address: string, options: DialMuxOptions = {}): Pr
   const connection = new MuxConnection(new DialledLink(call), {
     role: 'dialer',
     peer: `mux ${address}`,
-    ...options,
-    metadata: {}, // the token is for the peer; its calls to us are judged by the dial itself
+    ...(options.hello && { hello: options.hello }),
+    ...(options.router && { router: options.router }),
+    ...(options.pingIntervalMs !== undefined && { pingIntervalMs: options.pingIntervalMs }),
+    ...(options.deadAfterMs !== undefined && { deadAfterMs: options.deadAfterMs }),
   });
   void connection.closed.then(() => client.close());
 
   const timeoutMs = options.timeoutMs ?? DIAL_TIMEOUT_MS;
-  const timer = setTimeout(() => connection.close(linkLost(`${address} did not answer within ${timeoutMs} ms`)), timeoutMs);
+  const timer = setTimeout(
+    () => connection.close(linkLost(`${address} did not answer within ${timeoutMs} ms`)),
+    timeoutMs,
+  );
   const onAbort = (): void => connection.close(abortReason(signal as AbortSignal));
   signal?.addEventListener('abort', onAbort, { once: true });
   try {

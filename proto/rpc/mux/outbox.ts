@@ -18,6 +18,7 @@ export class Outbox {
   #controlBytes = 0;
   readonly #ready: MessageSender[] = [];
   #blocked = false;
+  #ending = false;
   #closed = false;
 
   /** @param onOverflow the peer lets control frames pile up: the connection is to be closed */
@@ -28,11 +29,11 @@ export class Outbox {
 
   /** Whether a Data frame may be written at once, ahead of nobody. */
   get isIdle(): boolean {
-    return !this.#blocked && this.#ready.length === 0 && !this.#closed;
+    return !this.#blocked && this.#ready.length === 0 && !this.#ending && !this.#closed;
   }
 
   control(frame: Buffer): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#ending) return;
     if (!this.#blocked) {
       this.#blocked = !this.#link.write(frame);
       return;
@@ -70,7 +71,10 @@ export class Outbox {
         continue;
       }
       const sender = this.#ready.shift();
-      if (!sender) return;
+      if (!sender) {
+        if (this.#ending) this.#endLink();
+        return;
+      }
       const frame = sender.nextFrame();
       this.#blocked = !this.#link.write(frame);
       if (sender.isReady) this.#ready.push(sender);
@@ -78,10 +82,21 @@ export class Outbox {
     }
   }
 
+  /** Takes nothing more; what waits is sent, and then the link is ended. */
+  end(): void {
+    this.#ending = true;
+    this.flush();
+  }
+
   close(): void {
     this.#closed = true;
     this.#control = [];
     this.#ready.length = 0;
+  }
+
+  #endLink(): void {
+    this.#closed = true;
+    this.#link.end();
   }
 
   #flushControl(): void {

@@ -83,7 +83,7 @@ export class OutgoingCall {
       // A send that must wait rejects when the call ends, of which onEnd and the receiver tell.
       this.#sender.send(request)?.catch(() => undefined);
     } else {
-      this.#requests = new Abortable(request as AsyncIterable<unknown>);
+      this.#requests = new Abortable(request);
       void this.#sendAll(this.#requests);
     }
   }

@@ -50,7 +50,9 @@ export class OutgoingStream implements AsyncIterableIterator<unknown> {
 
   #begin(): OutgoingCall {
     const { requestStream } = this.#method;
-    const payload = requestStream ? (this.#request as AsyncIterable<unknown>) : encodeMessage(this.#method, this.#request);
+    const payload = requestStream
+      ? (this.#request as AsyncIterable<unknown>)
+      : encodeMessage(this.#method, this.#request);
     const call = this.#opener.open(this.#method, this.#options);
     call.start(payload);
     return call;
