@@ -1,0 +1,121 @@
+/** The exec types ipython/*. */
+import { randomUUID } from 'node:crypto';
+import {
+  Lifetime,
+  type CellError,
+  type Ended,
+  type Kernel,
+  type StartExecutionRequest,
+} from '../../../../proto/gen/shipyard/execution/v1/execution.js';
+import { isStatusError } from '../../../../proto/rpc/status-error.js';
+import { ApiError, shipDetail } from '../api-error.js';
+import { CapturedOutput, type TextKey } from '../fold/captured-output.js';
+import { readEvents } from '../fold/events.js';
+import { joinParts, OutputParts } from '../fold/json-parts.js';
+import { emptyPayload, ipythonExecPayload } from '../requests.js';
+import { envelope, execType, type ExecAnswer, type ExecCall } from './call.js';
+import { cellFailure } from './ended.js';
+import { readAgain, workTimeoutMs } from './work.js';
+
+const CELL_TEXTS: readonly TextKey[] = [{ name: 'text', sources: ['stdout', 'stderr', 'display'] }];
+const TEXT = 0;
+
+export const ipythonExec = execType(ipythonExecPayload, async (call, { code, timeout, silent }) => {
+  const executionId = randomUUID();
+  const request: StartExecutionRequest = {
+    shipId: call.shipId,
+    sessionId: call.sessionId,
+    executionId,
+    lifetime: Lifetime.CALL,
+    timeoutMs: workTimeoutMs(timeout),
+    queueTimeoutMs: 0,
+    work: { $case: 'cell', value: { code, silent, allowStdin: false, kernelGeneration: 0 } },
+  };
+  const output = new CapturedOutput(CELL_TEXTS);
+  let error: CellError | undefined;
+  const ended = await readEvents(call.deps.executions.startExecution(request, call.options), (event) => {
+    if (event.$case === 'error') error = event.value;
+    else output.take(event);
+  });
+  const parts = new OutputParts(output, CELL_TEXTS, () => readAgain(call, executionId));
+  return cellEnvelope(call.sessionId, ended as Ended, parts, { error, timeout, silent });
+});
+
+interface CellFacts {
+  readonly error: CellError | undefined;
+  readonly timeout: number;
+  readonly silent: boolean;
+}
+
+function cellEnvelope(sessionId: string, ended: Ended, parts: OutputParts, facts: CellFacts): ExecAnswer {
+  const error = cellFailure(ended, facts.timeout) ?? exceptionText(ended, facts.error);
+  const count = facts.silent || ended.executionCount === 0 ? 'null' : String(ended.executionCount);
+  return joinParts([
+    `{"success":true,"data":{"success":${error === null},"execution_count":${count},"output":{"text":`,
+    parts.text(TEXT),
+    ',"images":',
+    parts.images(),
+    ...parts.base64Keys(),
+    parts.truncatedKey(),
+    `},"error":${JSON.stringify(error)},"kernel_id":${JSON.stringify(sessionId)}`,
+    // Only an answer that failed needs to say whether the variables are still there.
+    `${error === null ? '' : `,"state_preserved":${ended.statePreserved}`}},"error":null}`,
+  ]);
+}
+
+/** The traceback as the kernel coloured it. */
+function exceptionText(ended: Ended, error: CellError | undefined): string | null {
+  if (error === undefined) return ended.outcome?.$case === 'raised' ? 'the cell ended with an exception' : null;
+  return error.traceback.length > 0 ? error.traceback.join('\n') : `${error.name}: ${error.value}`;
+}
+
+export const createKernel = execType(emptyPayload, async (call) => {
+  const kernel = await call.deps.executions.startKernel(target(call), call.options);
+  const message = `Kernel for session ${call.sessionId} created successfully`;
+  return envelope({ success: true, kernel_id: call.sessionId, workspace: kernel.workspace, message });
+});
+
+export const kernelStatus = execType(emptyPayload, async (call) => {
+  const { executions } = call.deps;
+  const kernel = await orKernelMissing(call, executions.getKernel(target(call), call.options));
+  return envelope({
+    session_id: call.sessionId,
+    kernel_id: call.sessionId,
+    status: statusWord(kernel),
+    workspace: kernel.workspace,
+    has_kernel: true,
+  });
+});
+
+export const listKernels = execType(emptyPayload, async (call) => {
+  const listed = await call.deps.executions.listKernels(target(call), call.options);
+  const kernels = listed.kernels.map((kernel) => ({
+    kernel_id: kernel.sessionId,
+    status: statusWord(kernel),
+    connections: 1,
+  }));
+  return envelope({ kernels });
+});
+
+export const shutdownKernel = execType(emptyPayload, async (call) => {
+  const { executions } = call.deps;
+  await orKernelMissing(call, executions.shutdownKernel(target(call), call.options));
+  return envelope({ success: true, message: `Kernel for session ${call.sessionId} shutdown successfully` });
+});
+
+function target(call: ExecCall): { shipId: string; sessionId: string } {
+  return { shipId: call.shipId, sessionId: call.sessionId };
+}
+
+function statusWord(kernel: Kernel): 'alive' | 'dead' {
+  return kernel.status === 'dead' ? 'dead' : 'alive';
+}
+
+async function orKernelMissing<T>(call: ExecCall, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!isStatusError(error) || error.reason !== 'KERNEL_NOT_FOUND') throw error;
+    throw ApiError.fromShip(400, 404, shipDetail(`Kernel for session ${call.sessionId} not found`), error);
+  }
+}

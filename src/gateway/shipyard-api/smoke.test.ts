@@ -1,0 +1,25 @@
+import { startApi, HEADERS, AUTH } from './testing/start-api.js';
+import { completed, output, display, started, exited } from './testing/fake-shipyard.js';
+it('smoke', async () => {
+  const api = await startApi();
+  const show = async (p: Promise<{status:number;headers:object;text:string}>) => { const r = await p; console.log(r.status, JSON.stringify(r.headers), r.text.slice(0,600)); };
+  await show(api.post('/ship', {ttl: 60}));
+  await show(api.post('/ship', '{"ttl":60.0,"spec":{"cpus":0}}', {...AUTH}));
+  await show(api.post('/ship', '{'));
+  await show(api.request('GET','/ships/?a=1', {headers: AUTH}));
+  await show(api.request('GET','/ship/%zz', {headers: AUTH}));
+  await show(api.request('PUT','/ship',{headers: {...AUTH,'content-type':'a/b/c;;'}, body:'x'}));
+  await show(api.request('HEAD','/ships',{headers: AUTH}));
+  await show(api.request('PROPFIND','/ships',{headers: AUTH}));
+  await show(api.request('POST','/ship',{headers: {...HEADERS,'content-type':'x'}, body:'x'}));
+  api.shipyard.script = () => [started(5), output('stdout',' hi\n'), output('stderr','e'), exited(1)];
+  await show(api.exec('shell/exec', {command:'x'}));
+  await show(api.exec('shell/exec', {command:'x', background: true}));
+  await show(api.exec('shell/processes'));
+  api.shipyard.script = () => [output('stdout','1\n'), display('result',{'text/plain':'2'}), completed()];
+  await show(api.exec('ipython/exec', {code:'x'}));
+  await show(api.exec('fs/create_file', {path:'a'}));
+  await show(api.exec('fs/list_dir', {}));
+  await show(api.exec('nope', {}));
+  console.log(api.logged); await api.close();
+});
