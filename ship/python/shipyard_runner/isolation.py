@@ -1,0 +1,39 @@
+"""What the runner does to itself before any code of the session runs."""
+
+import ctypes
+import os
+import signal
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+
+
+def become(uid):
+    """From root to the session's user, for good: no groups, no way back."""
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def shield():
+    """Keeps processes of the same user from tracing the runner or taking its descriptors: the channel is not theirs."""
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def adopt_orphans():
+    """Descendants whose parents died become ours, not the system's, so that they can be found and ended."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(number=signal.SIGKILL):
+    _prctl(_PR_SET_PDEATHSIG, int(number))
+
+
+def _prctl(option, value):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), "prctl %d" % option)
