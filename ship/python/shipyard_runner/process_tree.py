@@ -77,6 +77,15 @@ def signal_descendants(ancestor, number):
             _send(pid, number)
 
 
+def foreground_group(pid):
+    """The foreground process group of a process's controlling terminal; 0 where there is none."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as file:
+            return max(0, int(file.read().rpartition(b")")[2].split()[5]))
+    except OSError:
+        return 0
+
+
 def _members(leader, mark, known):
     """Pids that carry the mark, or belong to the leader by group, session or descent."""
     found = set(known)

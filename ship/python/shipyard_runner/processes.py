@@ -7,7 +7,7 @@ import stat
 import termios
 
 from .errors import RunnerError, describe_os_error
-from .process_tree import Marks, signal_tree
+from .process_tree import Marks, foreground_group, signal_tree
 
 #: A reader behind by this much stops the writer. Larger than the kernel's 64 KiB, so that a busy agent is woken less often.
 PIPE_BYTES = 256 * 1024
@@ -81,14 +81,15 @@ class Processes:
 
         return self._start(spec, start, on_exit)
 
-    def signal(self, pid, mark, number, tree):
-        """To the process group, or to everything that came from it. Processes that are gone are no error."""
+    def signal(self, pid, mark, number, reach):
+        """reach: "group"; "foreground", the group that the terminal's keys reach; "tree", everything that came from the
+        process. What is gone is no error."""
         ours = pid in self._live
-        if tree:
+        if reach == "tree":
             signal_tree(pid, mark, number, ours)
         elif ours:
             try:
-                os.killpg(pid, number)
+                os.killpg((foreground_group(pid) if reach == "foreground" else 0) or pid, number)
             except (ProcessLookupError, PermissionError):
                 pass
         elif mark:

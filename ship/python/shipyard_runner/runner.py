@@ -98,7 +98,8 @@ class _Runner:
 
     def _control(self, operation, request):
         if operation == "kill":
-            self._processes.signal(request["pid"], request["mark"], request["signal"], request.get("tree", False))
+            reach = "tree" if request.get("tree") else "foreground" if request.get("foreground") else "group"
+            self._processes.signal(request["pid"], request["mark"], request["signal"], reach)
             return {}
         if operation == "forgetTerminal":
             return self._terminals.forget(request)

@@ -41,7 +41,8 @@ export class LargePipeReader extends Readable {
   private bytes = 0;
 
   constructor(handle: PipeHandle, options: { chunkBytes: number; verify: (bytes: number) => Promise<void> }) {
-    super({ highWaterMark: 2 * options.chunkBytes, autoDestroy: true });
+    // Objects, because a stream of bytes may join chunks, which copies them and loses the room in front.
+    super({ objectMode: true, highWaterMark: 2 });
     const buffer = (): Uint8Array =>
       Buffer.allocUnsafeSlow(CHUNK_HEADROOM_BYTES + options.chunkBytes).subarray(CHUNK_HEADROOM_BYTES);
     const callback = (count: number, chunk: Uint8Array): boolean => {

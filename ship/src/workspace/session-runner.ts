@@ -50,7 +50,8 @@ export interface SessionTerminal {
   /** Writes what the terminal takes now; returns the bytes taken. */
   write(data: Uint8Array): number;
   resize(columns: number, rows: number): void;
-  kill(signal: NodeJS.Signals, options?: { tree?: boolean }): void;
+  /** To the program's process group; `foreground`: to the group that the terminal's keys would reach. */
+  kill(signal: NodeJS.Signals, options?: { tree?: boolean; foreground?: boolean }): void;
 }
 
 export interface FileStat {

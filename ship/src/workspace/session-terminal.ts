@@ -101,7 +101,7 @@ class OpenTerminal implements SessionTerminal {
     if (!this.terminal.isClosed) this.pty.resize(columns, rows);
   }
 
-  kill(signal: NodeJS.Signals, options?: { tree?: boolean }): void {
+  kill(signal: NodeJS.Signals, options?: { tree?: boolean; foreground?: boolean }): void {
     this.process.kill(signal, options);
   }
 }

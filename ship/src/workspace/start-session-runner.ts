@@ -263,14 +263,10 @@ export class RunningProcess {
     this.exited = exited.then((exit) => (this.looksKilled(exit) && oom.happened() ? { ...exit, oom: true } : exit));
   }
 
-  kill(signal: NodeJS.Signals, options: { tree?: boolean } = {}): void {
+  kill(signal: NodeJS.Signals, options: { tree?: boolean; foreground?: boolean } = {}): void {
     if (signal === 'SIGKILL') this.killed = true;
-    this.link.tell('kill', {
-      pid: this.pid,
-      mark: this.mark,
-      signal: constants.signals[signal],
-      tree: options.tree ?? false,
-    });
+    const { tree = false, foreground = false } = options;
+    this.link.tell('kill', { pid: this.pid, mark: this.mark, signal: constants.signals[signal], tree, foreground });
   }
 
   /** By somebody else's SIGKILL, itself or its shell's child. */
