@@ -5,7 +5,9 @@
 import type { Isolation, Ship } from '../ships/ship.js';
 
 /** How Bay dials a ship's agent. */
-export type Endpoint = { readonly kind: 'unix'; readonly path: string } | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+export type Endpoint =
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
 
 export interface StartOptions {
   /** This incarnation's token, for the agent alone. */
@@ -24,8 +26,7 @@ export interface StartedShip {
 
 /** What the engine says of an incarnation. */
 export type Inspection =
-  | { readonly state: 'running' }
-  | { readonly state: 'gone'; readonly reason: string; readonly oom?: boolean };
+  { readonly state: 'running' } | { readonly state: 'gone'; readonly reason: string; readonly oom?: boolean };
 
 export interface FoundShip {
   readonly shipId: string;

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ShipSpec } from '../../ships/ship.js';
 import { readHierarchies, type Hierarchy } from './cgroup-layout.js';
-import { hasCode, isMissing, readFileIfThere, runTool } from './host-tools.js';
+import { hasCode, isMissing, readFileIfThere, runTool, toError } from './host-tools.js';
 
 export type Controller = 'memory' | 'cpu' | 'pids';
 const CONTROLLERS: readonly Controller[] = ['memory', 'cpu', 'pids'];
@@ -75,8 +75,7 @@ async function probeHierarchy(
     hierarchy.version === 1 ? CONTROLLERS.filter((name) => hierarchy.controllers.includes(name)) : CONTROLLERS;
   const problems: Partial<Record<Controller, string>> = {};
   const refuse = (names: readonly Controller[], error: unknown) => {
-    for (const name of names)
-      problems[name] = `${hierarchy.home}: ${error instanceof Error ? error.message : String(error)}`;
+    for (const name of names) problems[name] = `${hierarchy.home}: ${toError(error).message}`;
   };
   const trial = path.join(dir, `probe-${process.pid}`);
   try {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Inspection } from '../driver.js';
 import { readOomKills } from './cgroups.js';
-import { hasCode, isMissing } from './host-tools.js';
+import { hasCode, isMissing, toError } from './host-tools.js';
 import { isCurrent, isRunning, readStatus, type ShipRecord } from './ship-record.js';
 
 /** What the machine says of an incarnation; `undefined` stands for one of which nothing is left. */
@@ -88,7 +88,7 @@ function fifoEnds(file: string, signal: AbortSignal): Promise<void> {
   return new Promise<void>((resolve, reject) => {
     const abort = () => {
       reader.destroy();
-      reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+      reject(toError(signal.reason));
     };
     reader.unref();
     reader.once('close', () => {

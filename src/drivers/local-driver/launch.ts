@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, constants, existsSync, openSync, watch } from 'node:fs';
 import path from 'node:path';
 import { StatusError } from '../../../proto/rpc/status-error.js';
-import { TOOL_PATH, hasCode } from './host-tools.js';
+import { hasCode, toError, TOOL_PATH } from './host-tools.js';
 import { readProcess, type ProcessRef } from './processes.js';
 import { readStatus } from './ship-record.js';
 import { SUPERVISOR_SCRIPT } from './supervisor.js';
@@ -28,8 +28,8 @@ export interface Launched {
   initPid(signal: AbortSignal): Promise<number>;
   /** Resolves when a file of the runtime directory is there. */
   fileAppears(file: string, signal: AbortSignal): Promise<void>;
-  /** Resolves when the supervisor ended. */
-  readonly ended: Promise<void>;
+  /** Resolves when the supervisor ended; keeps the process waiting for that. */
+  ended(): Promise<void>;
   /** Ends the supervisor's whole process group, for what did not get as far as an init. */
   kill(): void;
   /** Stops watching; the ship lives on. */
@@ -89,9 +89,14 @@ export function launch(options: LaunchOptions): Launched {
         signal.removeEventListener('abort', abort);
         act();
       };
-      const abort = () => settle(() => reject(signal.reason instanceof Error ? signal.reason : new Error('aborted')));
+      const abort = () => settle(() => reject(toError(signal.reason)));
       const attempt = () => {
-        const found = look();
+        let found: T | undefined;
+        try {
+          found = look();
+        } catch (error) {
+          return settle(() => reject(toError(error)));
+        }
         if (found !== undefined) settle(() => resolve(found));
         else if (end !== undefined)
           settle(() => reject(new StatusError('SHIP_START_FAILED', `the ship's process ${end}`)));
@@ -108,7 +113,10 @@ export function launch(options: LaunchOptions): Launched {
     alive: path.join(runDir, 'alive'),
     initPid: (signal) => until(() => readStatus(runDir).initPid, signal),
     fileAppears: async (file, signal) => void (await until(() => existsSync(file) || undefined, signal)),
-    ended,
+    ended: () => {
+      child.ref();
+      return ended;
+    },
     kill: () => {
       if (child.pid !== undefined && end === undefined) killGroup(child.pid);
     },

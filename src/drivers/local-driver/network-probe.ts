@@ -1,6 +1,7 @@
 import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { toError } from './host-tools.js';
 import { launch } from './launch.js';
 import type { IsolationMode } from './isolation-probe.js';
 import { startUplink, type NetworkTools } from './network.js';
@@ -36,7 +37,7 @@ export async function probeUplink(
       return { networkTools };
     } catch (error) {
       signal.throwIfAborted();
-      problems.push(error instanceof Error ? error.message : String(error));
+      problems.push(toError(error).message);
     }
   }
   return { problem: problems.at(-1) ?? 'slirp4netns does not start' };
@@ -88,7 +89,7 @@ async function tryUplink(mode: IsolationMode, tools: NetworkTools, signal: Abort
     } else {
       launched.kill();
     }
-    await launched.ended;
+    await launched.ended();
     rmSync(runDir, { recursive: true, force: true });
   }
 }

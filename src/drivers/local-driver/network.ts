@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { closeSync, constants, openSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { StatusError } from '../../../proto/rpc/status-error.js';
-import { findTool, TOOL_PATH } from './host-tools.js';
+import { findTool, readFileIfThere, TOOL_PATH } from './host-tools.js';
 import { SLIRP_RESOLVER } from './network-rules.js';
 import { readProcess, type ProcessRef } from './processes.js';
 import { HELPER_SCRIPT } from './supervisor.js';
@@ -94,26 +95,24 @@ export async function startUplink(options: {
   }
 }
 
-function becameReady(child: ChildProcess, logFile: string, signal: AbortSignal): Promise<void> {
+async function becameReady(child: ChildProcess, logFile: string, signal: AbortSignal): Promise<void> {
+  const settled = new AbortController();
+  const listening = { signal: AbortSignal.any([signal, settled.signal]) };
   const ready = child.stdio[4];
-  return new Promise((resolve, reject) => {
-    const onAbort = () => settle(signal.reason);
-    const settle = (error?: unknown) => {
-      signal.removeEventListener('abort', onAbort);
-      if (error === undefined) resolve();
-      else reject(error instanceof Error ? error : new Error(String(error)));
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) return onAbort();
-    child.once('error', settle);
-    child.once('exit', (code, killedBy) => settle(uplinkFailed(`it ended with ${killedBy ?? code}`, logFile)));
-    ready?.once('data', () => settle());
-    ready?.once('error', settle);
+  if (!ready) throw new Error('slirp4netns was started without its ready pipe');
+  const ended = once(child, 'exit', listening).then(([code, killedBy]: unknown[]) => {
+    throw uplinkFailed(`it ended with ${String(killedBy ?? code)}`, logFile);
   });
+  try {
+    await Promise.race([once(ready, 'data', listening), ended]);
+  } finally {
+    settled.abort();
+    ended.catch(() => undefined); // told by the race, or of no interest after it
+  }
 }
 
 function uplinkFailed(what: string, logFile: string): StatusError {
-  const said = readFileSync(logFile, 'utf8').trim().split('\n').slice(-3).join('; ');
+  const said = (readFileIfThere(logFile) ?? '').trim().split('\n').slice(-3).join('; ');
   return new StatusError(
     'SHIP_START_FAILED',
     `slirp4netns gives the ship no network: ${what}${said ? ` (${said})` : ''}`,

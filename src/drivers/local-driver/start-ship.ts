@@ -7,7 +7,7 @@ import type { Isolation, Ship } from '../../ships/ship.js';
 import type { StartedShip, StartOptions } from '../driver.js';
 import { agentConfigFor, agentLogFile, writeAgentConfig } from './agent-config.js';
 import { createShipCgroup, makeHelperGroups, type Controller, type ShipCgroup } from './cgroups.js';
-import { hasCode } from './host-tools.js';
+import { hasCode, toError } from './host-tools.js';
 import { launch } from './launch.js';
 import type { Machine } from './machine.js';
 import { machineAddresses, networkRules } from './network-rules.js';
@@ -128,7 +128,9 @@ async function begin(
     supervisorGroups,
     environment: options.agentEnvironment ?? {},
   });
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS)]);
+  const timeoutMs = options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS;
+  const tooLate = AbortSignal.timeout(timeoutMs);
+  const limit = AbortSignal.any([signal, tooLate]);
   try {
     const initPid = await launched.initPid(limit);
     const init = readProcess(initPid);
@@ -145,6 +147,8 @@ async function begin(
     return { handle, isolation: isolationOf(deps, ship, groups), containerId: `${initPid}` };
   } catch (error) {
     launched.kill();
+    if (tooLate.aborted)
+      throw new StatusError('SHIP_START_FAILED', `it was not ready within ${timeoutMs} ms`, { cause: error });
     throw error;
   } finally {
     launched.close();
@@ -220,7 +224,7 @@ function isolationOf(
 function startError(error: unknown, ship: Ship, data: DataPaths, signal: AbortSignal): unknown {
   if (signal.aborted) return signal.reason;
   if (isStatusError(error) && error.reason !== 'SHIP_START_FAILED') return error;
-  const why = error instanceof Error ? error.message : String(error);
+  const why = toError(error).message;
   const said = lastLines(agentLogFile(data));
   return new StatusError(
     'SHIP_START_FAILED',

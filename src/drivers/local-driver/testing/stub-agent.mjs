@@ -3,7 +3,7 @@
  * the real one does. One JSON request a line, one answer a line.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -62,10 +62,10 @@ function sessionCommand(homeName, uid, argv) {
       ...argv,
     ];
   }
-  const keep = ['--cap-add', 'CAP_SETUID', '--cap-add', 'CAP_SETGID', '--cap-add', 'CAP_CHOWN', '--chdir', '/'];
-  const script =
-    'chown -R "$0:$0" /tmp/home && exec setpriv --reuid "$0" --regid "$0" --clear-groups --no-new-privs env -C /tmp/home/workspace "$@"';
-  return [bwrap, ...view, ...keep, '--', 'sh', '-c', script, `${uid}`, ...argv];
+  for (const dir of [home, path.join(home, 'workspace')]) chownSync(dir, uid, uid);
+  const keep = ['--cap-add', 'CAP_SETUID', '--cap-add', 'CAP_SETGID', '--chdir', '/'];
+  const become = ['setpriv', '--reuid', `${uid}`, '--regid', `${uid}`, '--clear-groups', '--no-new-privs'];
+  return [bwrap, ...view, ...keep, '--', ...become, 'env', '-C', '/tmp/home/workspace', ...argv];
 }
 
 function run([command, ...args]) {
