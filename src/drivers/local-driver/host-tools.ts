@@ -20,6 +20,9 @@ function isExecutable(file: string): boolean {
   }
 }
 
+/** Bay's user. Not by os.userInfo(), which fails for a uid without a name, as containers have them. */
+export const ownUid = () => process.geteuid?.() ?? -1;
+
 export interface ToolResult {
   readonly ok: boolean;
   readonly stdout: string;

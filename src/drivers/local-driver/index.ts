@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import path from 'node:path';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import type { Ship } from '../../ships/ship.js';
 import type { Driver, DriverReport, FoundShip } from '../driver.js';
@@ -8,7 +9,7 @@ import { sweepCgroups } from './cgroups.js';
 import { inspectShip, shipDied } from './inspect-ship.js';
 import { exploreMachine, type Machine } from './machine.js';
 import type { LocalDriverOptions } from './options.js';
-import { openRuntimeDir, readRecords, runDirOf, type RuntimeDir } from './runtime-dir.js';
+import { lastChange, openRuntimeDir, readRecords, runDirOf, type RuntimeDir } from './runtime-dir.js';
 import { dataPathsOf, hasShipData, removeShipData, sweepRemovals } from './ship-data.js';
 import { isRunning, readRecord, toRecord, type ShipRecord } from './ship-record.js';
 import { startShip } from './start-ship.js';
@@ -24,6 +25,14 @@ export { parseNetworkAllow, type NetworkException } from './network-rules.js';
  */
 export function createLocalDriver(options: LocalDriverOptions): Driver {
   return new LocalDriver(options);
+}
+
+const SWEEP_TIMEOUT_MS = 10_000;
+/** What tells of an ended ship is kept this long for whoever still has its row. */
+const KEEP_TRACES_MS = 3_600_000;
+
+function isLongGone(record: ShipRecord): boolean {
+  return !isRunning(record) && Date.now() - lastChange(record.runDir) > KEEP_TRACES_MS;
 }
 
 class LocalDriver implements Driver {
@@ -144,9 +153,9 @@ class LocalDriver implements Driver {
 
   /** Finishes what crashes of earlier Bays left half done. */
   async #sweep(machine: Machine): Promise<void> {
-    const names = new Set(
-      (await readRecords(this.#runtimeDir(), this.#options.deploymentId)).map(({ runDir }) => runDir.split('/').at(-1)),
-    );
+    const records = await readRecords(this.#runtimeDir(), this.#options.deploymentId);
+    for (const record of records.filter(isLongGone)) await stopShip(record, AbortSignal.timeout(SWEEP_TIMEOUT_MS));
+    const names = new Set(records.map(({ runDir }) => path.basename(runDir)));
     await sweepCgroups(machine.cgroups, (name) => names.has(name));
     // Large removals go on beside the start.
     sweepRemovals(this.#options.shipDataDir).catch((error: unknown) =>

@@ -1,6 +1,5 @@
-import { userInfo } from 'node:os';
 import { StatusError } from '../../../proto/rpc/status-error.js';
-import { findTool, readFileIfThere, readSysctl, runTool } from './host-tools.js';
+import { findTool, ownUid, readFileIfThere, readSysctl, runTool } from './host-tools.js';
 
 /** How ships are held on this machine. */
 export type IsolationMode =
@@ -32,7 +31,7 @@ export async function probeIsolation(options: { uidBase: number; signal: AbortSi
       'bubblewrap is missing, without which ships have no sandbox: apt-get install -y --no-install-recommends bubblewrap',
     );
   }
-  const root = userInfo().uid === 0;
+  const root = ownUid() === 0;
   const { ok, problem } = await runTool(root ? rootProbe(bwrap, options.uidBase) : userProbe(bwrap), {
     timeoutMs: PROBE_TIMEOUT_MS,
     signal: options.signal,

@@ -1,5 +1,5 @@
-import { userInfo } from 'node:os';
 import { StatusError } from '../../../proto/rpc/status-error.js';
+import { ownUid } from './host-tools.js';
 import { probeCgroups, type CgroupSupport } from './cgroups.js';
 import { probeIsolation, type IsolationMode } from './isolation-probe.js';
 import { findNetworkTools, type NetworkTools } from './network.js';
@@ -48,7 +48,7 @@ async function isolationMode(options: LocalDriverOptions, signal: AbortSignal): 
 
 function isolationWarnings(mode: IsolationMode, options: LocalDriverOptions): string[] {
   if (options.isolation !== 'none') return [];
-  const user = userInfo().username;
+  const user = ownUid() === 0 ? 'root' : `uid ${ownUid()}`;
   const held = mode.outer === 'plain' ? ', and a process that hides from its parent may outlive its ship' : '';
   return [
     `LOCAL_DRIVER_ISOLATION=none: code of sessions runs as ${user} and sees and changes this user's files${held}`,

@@ -92,10 +92,8 @@ export function networkRules(allow: readonly NetworkException[], machineAddresse
   ].join('\n');
 }
 
-/** The machine's own IPv4 addresses: a connection to one of them would be served on the machine itself. */
+/** The machine's own IPv4 addresses, also those on its loopback: a connection to one is served on the machine itself. */
 export function machineAddresses(): string[] {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  return [
-    ...new Set(all.filter(({ family, internal }) => family === 'IPv4' && !internal).map(({ address }) => address)),
-  ];
+  return [...new Set(all.filter(({ family }) => family === 'IPv4').map(({ address }) => address))];
 }

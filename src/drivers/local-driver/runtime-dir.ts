@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, lstatSync, mkdirSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, statSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { StatusError } from '../../../proto/rpc/status-error.js';
-import { hasCode, isMissing } from './host-tools.js';
+import { hasCode, isMissing, ownUid } from './host-tools.js';
 import { readRecord, type ShipRecord } from './ship-record.js';
 
 /** sun_path has 108 bytes; Node's listen() cuts longer ones off and reports success. */
@@ -18,7 +18,7 @@ export interface RuntimeDir {
 
 /** Makes the folder that holds the ships' runtime directories; refuses one that others could have prepared. */
 export function openRuntimeDir(configured: string | undefined): RuntimeDir {
-  const { uid } = userInfo();
+  const uid = ownUid();
   const base = path.resolve(configured ?? path.join(tmpdir(), `shipyard-${uid}`));
   mkdirSync(base, { recursive: true, mode: 0o700 });
   const found = lstatSync(base);
@@ -77,6 +77,11 @@ export async function readRecords(runtime: RuntimeDir, deploymentId: string): Pr
     .filter((name) => NAME.test(name))
     .map((name) => readRecord(path.join(runtime.base, name)))
     .filter((record): record is ShipRecord => record?.deploymentId === deploymentId);
+}
+
+/** When the directory last changed, in ms since 1970; now, where it is gone. */
+export function lastChange(runDir: string): number {
+  return statSync(runDir, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
 }
 
 /** Safe to repeat, and while a supervisor does the same. */

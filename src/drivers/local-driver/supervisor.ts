@@ -30,6 +30,9 @@ wait $!
 code=$?
 if [ "$mode" = plain ]; then echo "{ \\"exit-code\\": $code }" >> "$run/status.json"; fi
 if [ "$fate" = ephemeral ]; then
+  IFS=' ,' read -r _ _ init _ < "$run/status.json"
+  tries=0
+  while [ -d "/proc/$init/task" ] && [ $tries -lt 40 ]; do tries=$((tries + 1)); sleep 0.01; done
   for group in $groups; do
     tries=0
     while [ -d "$group" ] && ! rmdir "$group" 2> /dev/null && [ $tries -lt 40 ]; do tries=$((tries + 1)); sleep 0.05; done

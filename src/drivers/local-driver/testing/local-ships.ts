@@ -12,7 +12,8 @@ export const TOKEN = 'test-token-of-at-least-thirty-two-characters';
 export class LocalShips {
   readonly folder = mkdtempSync(path.join(tmpdir(), 'sl-'));
   readonly options: LocalDriverOptions;
-  driver: Driver;
+  readonly driver: Driver;
+  readonly #rows: Ship[] = [];
 
   constructor(options: Partial<LocalDriverOptions> = {}) {
     this.options = {
@@ -41,14 +42,15 @@ export class LocalShips {
     ship: Ship,
     driver = this.driver,
   ): Promise<Ship & { handle: NonNullable<Ship['handle']>; started: StartedShip }> {
+    this.#rows.push(ship);
     const started = await driver.start(ship, { token: TOKEN, signal: AbortSignal.timeout(20_000) });
     return { ...ship, state: 'RUNNING', handle: started.handle, isolation: started.isolation, started };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const found of await this.driver.list()) {
-      await this.driver.stop({ ...testShip(found.shipId), ...found }, { signal: AbortSignal.timeout(10_000) });
-    }
+    const living = (await this.driver.list()).map((found) => ({ ...testShip(found.shipId), ...found }));
+    for (const ship of [...living, ...this.#rows])
+      await this.driver.stop(ship, { signal: AbortSignal.timeout(10_000) });
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -1,0 +1,100 @@
+/**
+ * The driver's tests once more where they need another user or another network than the one that runs the suite. Both are
+ * made for them, by root, and go with them.
+ */
+import { spawn } from 'node:child_process';
+import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { findTool, runTool } from './host-tools.js';
+
+const USER = 12_345;
+const root = path.resolve(import.meta.dirname, '../../..');
+const asUser = ['setpriv', '--reuid', `${USER}`, '--regid', `${USER}`, '--clear-groups', '--'];
+
+/** Every address is local, every port free for everybody, and /dev/net/tun open, as distributions have it. */
+const WORLD = `set -e
+PATH=$PATH:/usr/sbin:/sbin
+ip link set lo up
+ip addr add 203.0.113.1/32 dev lo
+ip route add local default dev lo
+echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start
+mknod "$0/tun" c 10 200
+chmod 666 "$0/tun"
+mount --bind "$0/tun" /dev/net/tun
+exec "$@"`;
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'sn-'));
+  chmodSync(folder, 0o755);
+  if (process.geteuid?.() === 0) chownSync(folder, USER, USER);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const userReadsCheckout = async () =>
+  (await runTool([...asUser, process.execPath, '-e', `fs.readFileSync('${root}/package.json')`], { timeoutMs: 5000 }))
+    .ok;
+
+/** Runs a test file in a Jest of its own; answers what it said where it failed. */
+function jest(before: readonly string[], file: string): Promise<string> {
+  const command = [
+    ...[...before, process.execPath, '--experimental-vm-modules', path.join(root, 'node_modules/jest/bin/jest.js')],
+    ...[
+      '--rootDir',
+      root,
+      '--runInBand',
+      '--cacheDirectory',
+      path.join(folder, 'jest'),
+      '--testMatch',
+      `**/local-driver/${file}`,
+    ],
+  ];
+  const [program = '', ...args] = command;
+  const child = spawn(program, args, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env.PATH, HOME: folder, TMPDIR: '/tmp', NODE_OPTIONS: '' },
+  });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (data: Buffer) => (said = (said + data.toString()).slice(-20_000)));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => (code === 0 ? resolve('') : resolve(said || `ended with ${code}`)));
+  });
+}
+
+const needsRoot = process.geteuid?.() === 0 ? it : it.skip;
+const needsNetwork =
+  process.geteuid?.() === 0 && findTool('slirp4netns') && findTool('nft') && findTool('ip') ? it : it.skip;
+
+needsRoot(
+  'does the same for a user without privileges',
+  async () => {
+    if (!(await userReadsCheckout())) return; // a checkout below /root, say
+    expect(await jest(asUser, 'local-driver.test.ts')).toBe('');
+  },
+  120_000,
+);
+
+needsNetwork(
+  'filters the network of ships of root',
+  async () => {
+    expect(await jest(['unshare', '--net', '--mount', 'sh', '-c', WORLD, folder], 'testing/network-inner.ts')).toBe('');
+  },
+  120_000,
+);
+
+needsNetwork(
+  'filters the network of ships of a user without privileges',
+  async () => {
+    if (!(await userReadsCheckout())) return;
+    rmSync(path.join(folder, 'tun'), { force: true });
+    rmSync(path.join(folder, 'jest'), { recursive: true, force: true });
+    expect(
+      await jest(['unshare', '--net', '--mount', 'sh', '-c', WORLD, folder, ...asUser], 'testing/network-inner.ts'),
+    ).toBe('');
+  },
+  120_000,
+);
