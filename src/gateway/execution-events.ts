@@ -13,7 +13,11 @@ export function toEventItem(type: DescMessage): (event: ExecutionEvent) => Strea
     // Nearly every event is text that was printed.
     if ((kind === 'stdout' || kind === 'stderr' || kind === 'pty') && event?.value.content?.$case === 'text') {
       const text = JSON.stringify(event.value.content.value);
-      return { json: `{"sequence":${sequence},"elapsedUs":${elapsedUs},"${kind}":{"text":${text}}}`, id: sequence, kind };
+      return {
+        json: `{"sequence":${sequence},"elapsedUs":${elapsedUs},"${kind}":{"text":${text}}}`,
+        id: sequence,
+        kind,
+      };
     }
     const json = JSON.stringify(writer.write(message));
     return kind === undefined ? { json, id: sequence } : { json, id: sequence, kind };

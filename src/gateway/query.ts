@@ -14,10 +14,12 @@ export function parseQuery(url: string): [name: string, value: string][] {
   const mark = url.indexOf('?');
   if (mark < 0) return [];
   const parts = url.slice(mark + 1).split('&');
-  return parts.filter((part) => part !== '').map((part) => {
-    const equals = part.indexOf('=');
-    return equals < 0 ? [decode(part), ''] : [decode(part.slice(0, equals)), decode(part.slice(equals + 1))];
-  });
+  return parts
+    .filter((part) => part !== '')
+    .map((part) => {
+      const equals = part.indexOf('=');
+      return equals < 0 ? [decode(part), ''] : [decode(part.slice(0, equals)), decode(part.slice(equals + 1))];
+    });
 }
 
 function decode(text: string): string {
@@ -38,7 +40,11 @@ export function queryToJson(
   for (const [name, text] of query) {
     const field = reader.resolve(name)?.field;
     if (!field) {
-      violations.add('query', name, `is unknown (allowed: ${queryFields(reader.descriptor).map(nameOf).join(', ') || 'none'})`);
+      violations.add(
+        'query',
+        name,
+        `is unknown (allowed: ${queryFields(reader.descriptor).map(nameOf).join(', ') || 'none'})`,
+      );
     } else if (field.message || field.fieldKind === 'map') {
       violations.add('query', name, 'is an object and cannot be given in the query');
     } else {

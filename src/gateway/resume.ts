@@ -32,7 +32,10 @@ function readLastEventId(request: FastifyRequest): number | undefined {
   if (typeof text !== 'string' || text === '') return undefined; // EventSource sends none before its first event
   const last = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (!Number.isSafeInteger(last + 1)) {
-    throw new StatusError('INVALID_ARGUMENT', `header Last-Event-ID must be a sequence number, not ${text.slice(0, 40)}`);
+    throw new StatusError(
+      'INVALID_ARGUMENT',
+      `header Last-Event-ID must be a sequence number, not ${text.slice(0, 40)}`,
+    );
   }
   return last;
 }

@@ -1,6 +1,10 @@
 /** What the gateway knows of an rpc that has a route, all of it from the protos. */
 import { ScalarType, type DescMessage, type DescMethod } from '@bufbuild/protobuf';
-import { RAW_RESPONSE_METHODS, type MethodDefinitionLike, type ServiceDefinitionLike } from '../../proto/rpc/definition.js';
+import {
+  RAW_RESPONSE_METHODS,
+  type MethodDefinitionLike,
+  type ServiceDefinitionLike,
+} from '../../proto/rpc/definition.js';
 import type { Descriptors } from './descriptors.js';
 import { MessageReader } from './json/message-reader.js';
 import { parseTemplate, readRoute, variablesOf, type PathTemplate, type Route } from './http-rule.js';
@@ -25,11 +29,13 @@ export function routesOf(service: ServiceDefinitionLike, descriptors: Descriptor
     const route = readRoute(definition);
     if (!route) return [];
     const descriptor = methods.find((method) => method.name === definition.name);
-    if (!descriptor) throw new Error(`the descriptors do not hold ${service.fullName}/${definition.name}: run npm run gen`);
+    if (!descriptor)
+      throw new Error(`the descriptors do not hold ${service.fullName}/${definition.name}: run npm run gen`);
     const path = parseTemplate(route.template);
     for (const variable of variablesOf(path)) {
       const field = MessageReader.of(descriptor.input).resolve(variable)?.field;
-      if (field?.scalar !== ScalarType.STRING) throw new Error(`${definition.name}: {${variable}} must be a string field`);
+      if (field?.scalar !== ScalarType.STRING)
+        throw new Error(`${definition.name}: {${variable}} must be a string field`);
     }
     return {
       ...route,

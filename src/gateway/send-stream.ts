@@ -9,6 +9,14 @@ const KEEP_ALIVE_MS = 15_000;
 /** A stream that is silent for so long gets its head: what fails later is told in its body. */
 const HEAD_AFTER_MS = 2_000;
 
+/** Tests shorten these. */
+export interface StreamTiming {
+  readonly keepAliveMs: number;
+  readonly headAfterMs: number;
+}
+
+const DEFAULT_TIMING: StreamTiming = { keepAliveMs: KEEP_ALIVE_MS, headAfterMs: HEAD_AFTER_MS };
+
 export interface SendStreamOptions<T> {
   readonly format: StreamFormat;
   readonly signal: AbortSignal;
@@ -17,8 +25,7 @@ export interface SendStreamOptions<T> {
   readonly emptyIs204?: boolean;
   /** Whether a message is the one that ends a whole stream; without it every end is a good one. */
   readonly isLast?: (message: T) => boolean;
-  readonly keepAliveMs?: number;
-  readonly headAfterMs?: number;
+  readonly timing?: StreamTiming;
 }
 
 /**
@@ -30,9 +37,10 @@ export async function sendStream<T>(
   messages: AsyncIterable<T>,
   options: SendStreamOptions<T>,
 ): Promise<void> {
+  const { keepAliveMs, headAfterMs } = options.timing ?? DEFAULT_TIMING;
   const iterator = messages[Symbol.asyncIterator]();
   let next = iterator.next();
-  const early = await firstOf(next, options.headAfterMs ?? HEAD_AFTER_MS);
+  const early = await firstOf(next, headAfterMs);
   if (early?.done && options.emptyIs204) {
     void reply.code(204).send();
     return;
@@ -40,7 +48,7 @@ export async function sendStream<T>(
 
   const head = { 'content-type': options.format.contentType, 'cache-control': 'no-store', 'x-accel-buffering': 'no' };
   const body = openBody(reply, { status: 200, headers: head }, options.signal);
-  const keepAlive = setInterval(() => body.writeIfRoom(options.format.keepAlive), options.keepAliveMs ?? KEEP_ALIVE_MS);
+  const keepAlive = setInterval(() => body.writeIfRoom(options.format.keepAlive), keepAliveMs);
   let exhausted = false;
   let complete = options.isLast === undefined;
   try {
@@ -64,10 +72,7 @@ export async function sendStream<T>(
 }
 
 /** The first result, or undefined where it takes longer than `afterMs`. */
-async function firstOf<T>(
-  first: Promise<IteratorResult<T>>,
-  afterMs: number,
-): Promise<IteratorResult<T> | undefined> {
+async function firstOf<T>(first: Promise<IteratorResult<T>>, afterMs: number): Promise<IteratorResult<T> | undefined> {
   const timer = new AbortController();
   try {
     return await Promise.race([first, delay(afterMs, undefined, { signal: timer.signal })]);

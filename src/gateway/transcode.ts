@@ -19,7 +19,7 @@ import { hasBody } from './request-body.js';
 import { resumeAttach, resumeStart } from './resume.js';
 import { RouteTable } from './route-table.js';
 import type { RpcRoute } from './rpc-route.js';
-import { sendStream } from './send-stream.js';
+import { sendStream, type StreamTiming } from './send-stream.js';
 
 /** A request that was matched to a route. */
 export interface V1Request {
@@ -42,26 +42,31 @@ export interface TranscodeDeps {
   readonly authorize: (authorization: string | undefined) => void;
 }
 
-/** Serves everything under /v1 from the table. */
+/**
+ * Serves everything under /v1 from the table. The answer is given in Fastify's first hook, which never calls on: all that
+ * comes after it (content types, body parsers) would refuse requests before the token was checked, and in other words.
+ */
 export function registerV1(app: FastifyInstance, deps: TranscodeDeps): void {
   void app.register(async (scope) => {
-    // Bodies are read by the handlers, which know what they want; nothing is read before the token was checked.
-    scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
-    const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-      try {
-        deps.authorize(request.headers.authorization);
-        const { handler, variables } = find(deps.table, request);
-        await handler({ request, reply, variables });
-      } catch (thrown) {
-        if (reply.sent) reply.raw.destroy(); // within a body: that it is incomplete is all that can be said
-        else sendError(reply, thrown);
-      }
-      return reply;
+    scope.addHook('onRequest', (request, reply, _done) => void answerV1(deps, request, reply));
+    const unreachable = () => {
+      throw new Error('answered by the hook');
     };
-    scope.all('/v1', answer);
-    scope.all('/v1/*', answer);
+    scope.all('/v1', unreachable);
+    scope.all('/v1/*', unreachable);
   });
+}
+
+async function answerV1(deps: TranscodeDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  try {
+    deps.authorize(request.headers.authorization);
+    const { handler, variables } = find(deps.table, request);
+    await handler({ request, reply, variables });
+  } catch (thrown) {
+    if (reply.sent)
+      reply.raw.destroy(); // within a body: that it is incomplete is all that can be said
+    else sendError(reply, thrown);
+  }
 }
 
 function find(table: RouteTable<V1Handler>, request: FastifyRequest) {
@@ -76,15 +81,22 @@ function find(table: RouteTable<V1Handler>, request: FastifyRequest) {
   });
 }
 
+export interface RpcRouteOptions {
+  readonly maxJsonBytes: number;
+  readonly streamTiming?: StreamTiming;
+}
+
 /** Adds a service's rpcs to the table. */
 export function addRpcRoutes(
   table: RouteTable<V1Handler>,
   routes: readonly RpcRoute[],
   client: AnyClient,
-  options: { maxJsonBytes: number },
+  options: RpcRouteOptions,
 ): void {
   for (const route of routes) {
-    const answer = route.definition.responseStream ? streamAnswer(route, client) : unaryAnswer(route, client);
+    const answer = route.definition.responseStream
+      ? streamAnswer(route, client, options.streamTiming)
+      : unaryAnswer(route, client);
     table.add(route.httpMethod, route.path, async (matched) => {
       const call = openCall(matched.request, matched.reply, { detachable: isReader(route) });
       await answer(matched, await readMessage(route, matched, call, options), call);
@@ -104,7 +116,8 @@ async function readMessage(
   options: { maxJsonBytes: number },
 ): Promise<Message> {
   const query = parseQuery(request.raw.url ?? '');
-  const session = route.sessionPath === undefined ? {} : { session: { path: route.sessionPath, id: readSessionId(request) } };
+  const session =
+    route.sessionPath === undefined ? {} : { session: { path: route.sessionPath, id: readSessionId(request) } };
   if (!route.hasBody) {
     if (hasBody(request.raw)) throw new StatusError('INVALID_ARGUMENT', `${request.method} takes no body here`);
     return readRequest(route.descriptor.input, { variables, query, ...session });
@@ -128,7 +141,8 @@ export function sendJson(reply: FastifyReply, writer: MessageWriter, message: ob
   void reply.type('application/json; charset=utf-8').send(JSON.stringify(writer.write(message)));
 }
 
-function streamAnswer(route: RpcRoute, client: AnyClient): Answer {
+function streamAnswer(route: RpcRoute, client: AnyClient, streamTiming: StreamTiming | undefined): Answer {
+  const timing = streamTiming ? { timing: streamTiming } : {};
   const invoke = functionOf(client, route.name);
   const isExecution = route.descriptor.output.typeName === 'shipyard.execution.v1.ExecutionEvent';
   if (!isExecution) {
@@ -136,7 +150,7 @@ function streamAnswer(route: RpcRoute, client: AnyClient): Answer {
     return async ({ request, reply }, message, call) => {
       const messages = decoded(invoke(message, call) as AsyncIterable<object>, route);
       const toItem = (item: object) => ({ json: JSON.stringify(writer.write(item)) });
-      await sendStream(reply, messages, { format: chooseFormat(request), signal: call.signal, toItem });
+      await sendStream(reply, messages, { format: chooseFormat(request), signal: call.signal, toItem, ...timing });
     };
   }
 
@@ -152,6 +166,7 @@ function streamAnswer(route: RpcRoute, client: AnyClient): Answer {
       toItem,
       isLast: isEnd,
       emptyIs204: !starts || resumed !== undefined,
+      ...timing,
     });
   };
 }

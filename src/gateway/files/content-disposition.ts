@@ -15,5 +15,8 @@ export function attachmentHeader(path: string): string {
 /** Percent-encoding with the attr-char set of RFC 5987; lone surrogates become U+FFFD. */
 function encodeExtended(name: string): string {
   const wellFormed = Buffer.from(name, 'utf8').toString('utf8');
-  return encodeURIComponent(wellFormed).replace(/['()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+  return encodeURIComponent(wellFormed).replace(
+    /['()*]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }

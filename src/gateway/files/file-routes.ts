@@ -46,6 +46,9 @@ export function addFileRoutes(table: RouteTable<V1Handler>, deps: FileRouteDeps)
   table.add('PUT', path, async (matched) => {
     const { request, reply } = matched;
     const fields = readFields<UploadHeader>(header, matched);
+    if (request.headers['content-range'] !== undefined) {
+      throw new StatusError('INVALID_ARGUMENT', 'header Content-Range is not taken: a file is written whole');
+    }
     const declared = declaredLength(request.raw);
     if (declared !== undefined && declared > deps.maxUploadBytes) throw tooLarge(deps.maxUploadBytes, declared);
     const sizeBytes = declared ?? fields.sizeBytes;
@@ -55,9 +58,27 @@ export function addFileRoutes(table: RouteTable<V1Handler>, deps: FileRouteDeps)
     const call = openCall(request, reply);
     allowBody(request.raw, reply.raw);
     const limits = { maxBytes: deps.maxUploadBytes, signal: call.signal };
-    const requests = uploadRequests({ ...fields, sizeBytes }, request.raw, limits);
-    sendJson(reply, writer, await deps.files.upload(requests, call));
+    const requests = failureOf(uploadRequests({ ...fields, sizeBytes }, request.raw, limits));
+    try {
+      sendJson(reply, writer, await deps.files.upload(requests.iterable, call));
+    } catch (thrown) {
+      throw requests.failure ?? thrown; // what broke the body off is the cause, whatever the other side makes of it
+    }
   });
+}
+
+function failureOf<T>(source: AsyncIterable<T>): { readonly iterable: AsyncIterable<T>; failure?: unknown } {
+  const watched: { iterable: AsyncIterable<T>; failure?: unknown } = { iterable: watch() };
+  return watched;
+
+  async function* watch(): AsyncGenerator<T> {
+    try {
+      yield* source;
+    } catch (thrown) {
+      watched.failure = thrown;
+      throw thrown;
+    }
+  }
 }
 
 function readFields<T>(type: DescMessage, { request, variables }: V1Request): T {

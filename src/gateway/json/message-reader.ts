@@ -152,7 +152,8 @@ function elementReader(kind: 'scalar' | 'enum' | 'message', field: DescField): R
   if (!field.message) throw new Error(`${String(field)} has no message type`);
   const type = field.message;
   if (type.typeName === 'google.protobuf.Timestamp') return parsedBy(parseTimestamp);
-  if (type.typeName.startsWith('google.protobuf.')) throw new Error(`${String(field)}: ${type.typeName} is not supported`);
+  if (type.typeName.startsWith('google.protobuf.'))
+    throw new Error(`${String(field)}: ${type.typeName} is not supported`);
   const reader = MessageReader.of(type);
   return (json, path, visit) => reader.read(json, path, visit);
 }
