@@ -3,22 +3,22 @@ import { promisify } from 'node:util';
 
 /** The file operations of the logs, as one object, so that a test can bring a disk that is full or fails. */
 export interface Disk {
-  makeDirectory(path: string): void;
+  readonly makeDirectory: (path: string) => void;
   /** Names and sizes of the regular files in a directory. */
-  list(directory: string): { name: string; size: number }[];
+  readonly list: (directory: string) => { name: string; size: number }[];
   /** For reading and writing; made empty where it is missing. */
-  open(path: string): number;
-  close(fd: number): void;
+  readonly open: (path: string) => number;
+  readonly close: (fd: number) => void;
   /** Writes all of it, or throws. */
-  writeSync(fd: number, bytes: Uint8Array, position: number): void;
+  readonly writeSync: (fd: number, bytes: Uint8Array, position: number) => void;
   /** Writes all of it, in order, or rejects; a part may be there then. */
-  write(fd: number, pieces: readonly Uint8Array[], position: number): Promise<void>;
-  truncate(fd: number, size: number): void;
-  readSync(path: string): Buffer;
+  readonly write: (fd: number, pieces: readonly Uint8Array[], position: number) => Promise<void>;
+  readonly truncate: (fd: number, size: number) => void;
+  readonly readSync: (path: string) => Buffer;
   /** What is there of a range: fewer bytes at the end of the file. Opens and closes the file, so that nobody holds it. */
-  read(path: string, position: number, length: number): Promise<Buffer>;
+  readonly read: (path: string, position: number, length: number) => Promise<Buffer>;
   /** A file that is not there is fine. */
-  remove(path: string): Promise<void>;
+  readonly remove: (path: string) => Promise<void>;
 }
 
 const writev = promisify(

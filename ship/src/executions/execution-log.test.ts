@@ -42,12 +42,12 @@ describe('ExecutionLog', () => {
     await using bench = new LogBench();
     const log = bench.log(1);
     log.appendQueued(0, new Date());
-    log.output('stdout', Buffer.from('a'));
-    log.output('stderr', Buffer.from('b'));
+    void log.output('stdout', Buffer.from('a'));
+    void log.output('stderr', Buffer.from('b'));
     void log.append({ $case: 'clearOutput', value: { wait: true } });
     log.end(END);
     log.end({ ...END, cause: Cause.CANCELLED });
-    log.output('stdout', Buffer.from('late'));
+    void log.output('stdout', Buffer.from('late'));
 
     const events = await collect(log.read(0));
 
@@ -66,7 +66,7 @@ describe('ExecutionLog', () => {
     const log = bench.log(1);
     const [a, b] = [log.read(1), log.read(1)];
     const waiting = [a.next(), b.next()];
-    log.output('stdout', Buffer.from('x'));
+    void log.output('stdout', Buffer.from('x'));
     const [first, second] = await Promise.all(waiting);
     expect(first!.value).toBe(second!.value);
     log.end(END);
@@ -76,10 +76,10 @@ describe('ExecutionLog', () => {
     const clock = new FakeClock();
     await using bench = new LogBench({ clock });
     const log = bench.log(1);
-    log.output('stdout', Buffer.from('1'));
+    void log.output('stdout', Buffer.from('1'));
     expect(log.lastSequence).toBe(1);
-    log.output('stdout', Buffer.from('2'));
-    log.output('stdout', Buffer.from('3'));
+    void log.output('stdout', Buffer.from('2'));
+    void log.output('stdout', Buffer.from('3'));
     expect(log.lastSequence).toBe(1);
     await clock.advance(5);
     expect(log.lastSequence).toBe(2);
@@ -91,9 +91,9 @@ describe('ExecutionLog', () => {
     await using bench = new LogBench();
     const log = bench.log(1);
     const text = Buffer.from('aé€😀'.repeat(20_000));
-    for (let at = 0; at < text.length; at += 7) log.output('stdout', text.subarray(at, at + 7));
-    log.output('stderr', Buffer.from([0xff, 0xfe, 0x41]));
-    log.output('stderr', Buffer.from([0xe2, 0x82]));
+    for (let at = 0; at < text.length; at += 7) void log.output('stdout', text.subarray(at, at + 7));
+    void log.output('stderr', Buffer.from([0xff, 0xfe, 0x41]));
+    void log.output('stderr', Buffer.from([0xe2, 0x82]));
     log.end(END);
 
     const events = await collect(log.read(1));
@@ -265,7 +265,7 @@ describe('ExecutionLog', () => {
     await using bench = new LogBench();
     const logs = Array.from({ length: 50 }, (_, at) => bench.log(at + 1));
     for (const [at, log] of logs.entries()) {
-      log.output('stdout', Buffer.from(`output ${at}`));
+      void log.output('stdout', Buffer.from(`output ${at}`));
       log.end(END);
     }
     await Promise.all(logs.map((log) => log.settled));

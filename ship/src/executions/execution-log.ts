@@ -1,4 +1,5 @@
-import { Chunk, type Ended, type ExecutionEvent } from '../../../proto/gen/shipyard/execution/v1/execution.js';
+import type { Chunk } from '../../../proto/gen/shipyard/execution/v1/execution.js';
+import { type Ended, type ExecutionEvent } from '../../../proto/gen/shipyard/execution/v1/execution.js';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import type { Clock, Timer } from './clock.js';
 import { encodeEvent, encodeOutput, sequenceOf } from './event-encoding.js';

@@ -25,6 +25,8 @@ export interface WorkEnd {
   readonly oom?: boolean;
   /** The kernel went away because somebody restarted or shut it down; becomes cause KERNEL_RESTARTED. */
   readonly kernelRestarted?: boolean;
+  /** The work was over by itself before stop() was called: the cause is then not that of the stop. */
+  readonly bySelf?: boolean;
 }
 
 /** What the registry hands to the work of one execution. */

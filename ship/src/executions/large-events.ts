@@ -1,5 +1,5 @@
+import type { BlobPart } from '../../../proto/gen/shipyard/execution/v1/execution.js';
 import {
-  BlobPart,
   ExecutionEvent,
   MimeItem,
   type CellError,

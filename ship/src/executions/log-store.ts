@@ -231,10 +231,15 @@ export class LogStore {
     await this.#dropPack(pack);
   }
 
-  /** Writes what waits; to be called at the end, when nothing is added any more. */
-  async close(): Promise<void> {
+  /** Writes the packed logs that wait for company. */
+  async flush(): Promise<void> {
     this.#writePacks();
     await this.#packing;
+  }
+
+  /** To be called at the end, when every log has settled. */
+  async close(): Promise<void> {
+    await this.flush();
     for (const log of this.#running.values()) log.close();
     for (const pack of this.#packs.values()) this.#closePack(pack);
   }

@@ -44,6 +44,8 @@ const MIN_SEGMENT_BYTES = 256 * 1024;
 export class SegmentedLog implements StoredEvents {
   readonly #segments: Segment[];
   #fd: number | undefined;
+  /** Resolves when the write that is under way is over. */
+  #writing: Promise<void> | undefined;
   /** `bytesBefore` of the next event, unless some are lost in between. */
   #bytesAfter = -1;
   #bytes: number;
@@ -95,8 +97,13 @@ export class SegmentedLog implements StoredEvents {
     }
     const fd = this.#fd;
     const start = segment.size;
+    const write = this.disk.write(fd, toRecords(events), start);
+    this.#writing = write.then(
+      () => (this.#writing = undefined),
+      () => (this.#writing = undefined),
+    );
     try {
-      await this.disk.write(fd, toRecords(events), start);
+      await write;
     } catch (error) {
       this.#forgetFailedWrite(fd, segment);
       throw error;
@@ -133,8 +140,12 @@ export class SegmentedLog implements StoredEvents {
 
   /** Nothing is written afterwards but to a new file. */
   close(): void {
-    if (this.#fd !== undefined) this.disk.close(this.#fd);
+    const fd = this.#fd;
     this.#fd = undefined;
+    if (fd === undefined) return;
+    // Closed under a write, the number could become another file's before the write is done.
+    if (this.#writing === undefined) this.disk.close(fd);
+    else void this.#writing.then(() => this.disk.close(fd));
   }
 
   async readFrom(sequence: number, position?: StoredPosition): Promise<StoredBatch | undefined> {

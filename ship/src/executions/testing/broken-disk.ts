@@ -17,7 +17,7 @@ export class BrokenDisk implements Disk {
   truncate = realDisk.truncate;
   readSync = realDisk.readSync;
   read = realDisk.read;
-  remove = realDisk.remove;
+  remove: Disk['remove'] = realDisk.remove;
 
   writeSync = (fd: number, bytes: Uint8Array, position: number): void => {
     realDisk.writeSync(fd, bytes, position);

@@ -1,0 +1,630 @@
+import type { Ended } from '../../../proto/gen/shipyard/execution/v1/execution.js';
+import {
+  Cause,
+  ExecutionEvent,
+  ExecutionKind,
+  ExecutionState,
+  Started,
+  type Execution,
+  type StartExecutionRequest,
+} from '../../../proto/gen/shipyard/execution/v1/execution.js';
+import type { WatchedExecution } from '../../../proto/gen/shipyard/ship/v1/ship.js';
+import { StatusError } from '../../../proto/rpc/status-error.js';
+import type { Log } from '../part-deps.js';
+import { CellQueue } from './cell-queue.js';
+import type { Clock, Timer } from './clock.js';
+import type { ControlMemory } from './control-memory.js';
+import { realDisk, type Disk } from './disk.js';
+import { encodeEvent } from './event-encoding.js';
+import type { BackgroundSink, WorkKind } from './execution.js';
+import { BACKGROUND_ID, isExecutionId, makeExecutionId } from './execution-id.js';
+import {
+  ExecutionIndex,
+  type AcceptedExecution,
+  type IndexSlot,
+  type RecordedEnd,
+  type RecoveredExecution,
+} from './execution-index.js';
+import { ExecutionLog, type LogDeps, type LogEnd, type ReadOptions } from './execution-log.js';
+import { endedError, ExecutionTask, STOP_GRACE_MS } from './execution-task.js';
+import { LogStore } from './log-store.js';
+import { requestDigest } from './request-digest.js';
+
+/** Logs are kept this long after `ended`. */
+export const LOG_KEPT_MS = 3_600_000;
+/** What is known of an execution is kept this long after its end. */
+export const ENTRY_KEPT_MS = 24 * 3_600_000;
+export const MAX_ENTRIES = 100_000;
+/** Executions that one list answers, the newest. */
+export const MAX_LISTED = 1000;
+
+const SWEEP_MS = 30_000;
+/** Memory for the logs of executions that ended lately, for the readers who come now. */
+const RECENT_BYTES = 2 * 1024 * 1024;
+const COMMAND_BYTES = 4096;
+/** What of an ended execution's command line stays in memory; the rest is read from the index. */
+const COMMAND_IN_MEMORY = 200;
+
+export interface RegistryDeps {
+  /** The agent's own folder; outlives the incarnation. */
+  readonly stateDir: string;
+  readonly incarnation: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly executionMaxBytes: number;
+  readonly shipMaxBytes: number;
+  /** The work behind each kind; asked for on first use. */
+  kind(kind: 'CELL' | 'COMMAND' | 'TERMINAL'): Promise<WorkKind>;
+  readonly disk?: Disk;
+}
+
+/** An execution as the registry keeps it. */
+export interface Entry {
+  readonly accepted: AcceptedExecution;
+  readonly slot: IndexSlot;
+  /** While it is not ended; never for `background`. */
+  task: ExecutionTask | undefined;
+  /** While it is not ended, and for a while after. */
+  log: ExecutionLog | undefined;
+  end: RecordedEnd | undefined;
+  /** What was asked of it, so that a repeat after the end is known. */
+  controls: ControlMemory | undefined;
+  logExpired: boolean;
+  /** An earlier `background` of the session, whose log is still kept. */
+  previous: Entry | undefined;
+}
+
+interface SessionEntries {
+  readonly entries: Map<string, Entry>;
+  readonly queue: CellQueue;
+  /** Whether output that belongs to no execution is taken. */
+  open: boolean;
+}
+
+/**
+ * Every execution of the ship: which ids are known, what they ask, how they ended, and where their logs are. What was
+ * accepted is on disk before its work starts, so that nothing runs twice, whoever dies in between.
+ */
+export class ExecutionRegistry {
+  readonly #deps: RegistryDeps;
+  readonly #index: ExecutionIndex;
+  readonly #store: LogStore;
+  readonly #sessions = new Map<string, SessionEntries>();
+  /** In the order of their ends; `#expiredLogs` of them have no log any more. */
+  #endedEntries: Entry[] = [];
+  #expiredLogs = 0;
+  #recent: Entry[] = [];
+  #recentBytes = 0;
+  #nextKey = 1;
+  #stopping = false;
+  #sweepTimer: Timer | undefined;
+  readonly #live = new Set<Entry>();
+  readonly #listeners = new Set<(execution: WatchedExecution) => void>();
+
+  constructor(deps: RegistryDeps) {
+    this.#deps = deps;
+    const disk = deps.disk ?? realDisk;
+    this.#index = new ExecutionIndex(`${deps.stateDir}/executions`, disk);
+    this.#store = new LogStore(`${deps.stateDir}/executions/logs`, disk, deps.clock, deps.log, {
+      executionMaxBytes: deps.executionMaxBytes,
+      shipMaxBytes: deps.shipMaxBytes,
+    });
+  }
+
+  /** Takes over what an earlier incarnation left; to be called once, before anything else. */
+  open(): void {
+    this.#store.open();
+    const recovered = this.#index.open();
+    for (const each of recovered) this.#recover(each);
+    this.#endedEntries.sort((a, b) => a.end!.endMs - b.end!.endMs);
+    const nowMs = this.#deps.clock.wallMs();
+    for (const entry of this.#endedEntries) {
+      entry.logExpired = entry.end!.endMs + LOG_KEPT_MS <= nowMs;
+      if (entry.logExpired) this.#expiredLogs++;
+      else this.#store.adoptEnded(entry.accepted.key, entry.end!.location);
+    }
+    void this.#store.removeUnknown();
+    this.#scheduleSweep();
+    void this.sweep();
+  }
+
+  /** Lets a session's late output in. */
+  openSession(sessionId: string): void {
+    this.#session(sessionId).open = true;
+  }
+
+  /**
+   * Starts the work, or finds the execution that has this id and asks the same. What is new is on disk when it returns.
+   *
+   * @throws StatusError EXECUTION_ID_REUSED, EXECUTION_LOG_EXPIRED, SESSION_QUEUE_FULL, DISK_FULL, SHUTTING_DOWN
+   */
+  async start(request: StartExecutionRequest): Promise<Entry> {
+    const digest = requestDigest(request).toString('base64');
+    for (;;) {
+      try {
+        return this.#findOrStart(request, digest);
+      } catch (error) {
+        if (StatusError.from(error).reason !== 'DISK_FULL' || !(await this.#store.dropOldestEnded())) throw error;
+      }
+    }
+  }
+
+  /**
+   * @param fromSequence tells one `background` from the next where a session came back
+   * @throws StatusError EXECUTION_NOT_FOUND
+   */
+  find(sessionId: string, executionId: string, fromSequence = 0): Entry {
+    const session = this.#sessions.get(sessionId);
+    let entry = session?.entries.get(executionId);
+    if (executionId === BACKGROUND_ID && session?.open) {
+      if (!entry || (entry.end && fromSequence > entry.end.sequence)) entry = this.#openBackground(sessionId) ?? entry;
+      while (entry?.previous && !entry.previous.logExpired && fromSequence <= entry.previous.end!.sequence)
+        entry = entry.previous;
+    }
+    if (!entry)
+      throw new StatusError('EXECUTION_NOT_FOUND', `no execution ${executionId} in this session`, {
+        details: { execution_id: executionId },
+      });
+    return entry;
+  }
+
+  /**
+   * The events from a number on, encoded; ends after `ended`.
+   *
+   * @throws StatusError EXECUTION_LOG_EXPIRED, LOG_TRUNCATED
+   */
+  read(entry: Entry, fromSequence: number, options: ReadOptions = {}): AsyncGenerator<Buffer, void, undefined> {
+    return this.#logOf(entry).read(fromSequence, options);
+  }
+
+  /** The task of an execution that is to be controlled. @throws StatusError EXECUTION_NOT_FOUND, EXECUTION_ENDED */
+  task(sessionId: string, executionId: string): ExecutionTask {
+    const entry = this.find(sessionId, executionId);
+    if (entry.task) return entry.task;
+    if (entry.end) throw endedError(executionId, endOf(entry));
+    throw new StatusError('CONTROL_UNSUPPORTED', `execution ${executionId} takes no controls`);
+  }
+
+  /** Whether a control was taken before the end. */
+  wasTaken(entry: Entry, control: string, controlId: string): boolean {
+    return entry.controls?.has(control, controlId) ?? false;
+  }
+
+  async describe(entry: Entry): Promise<Execution> {
+    const { accepted, end, task, log } = entry;
+    const started = task?.started ?? (end && end.started.length > 0 ? Started.decode(end.started) : undefined);
+    const kept = entry.logExpired ? undefined : (log ?? this.#logOf(entry));
+    return {
+      executionId: accepted.executionId,
+      kind: ExecutionKind[accepted.kind],
+      state: stateOf(entry),
+      lastSequence: end?.sequence ?? log?.lastSequence ?? 0,
+      oldestSequence: kept?.oldestSequence ?? end?.sequence ?? 0,
+      createTime: new Date(accepted.createMs),
+      ended: end && endOf(entry),
+      started,
+      command:
+        end && accepted.command.length >= COMMAND_IN_MEMORY
+          ? ((await this.#index.readAccepted(entry.slot))?.command ?? accepted.command)
+          : accepted.command,
+      background: accepted.background,
+      logBytes: end?.bytes ?? log?.bytes ?? 0,
+    };
+  }
+
+  /** Oldest first; the newest 1000 of what the filter lets through. */
+  list(
+    sessionId: string,
+    filter: { kind: ExecutionKind; state: ExecutionState; backgroundOnly: boolean },
+  ): Promise<Execution[]> {
+    const all = [...(this.#sessions.get(sessionId)?.entries.values() ?? [])].filter(
+      (entry) =>
+        (filter.kind === ExecutionKind.UNSPECIFIED || filter.kind === ExecutionKind[entry.accepted.kind]) &&
+        (filter.state === ExecutionState.UNSPECIFIED || filter.state === stateOf(entry)) &&
+        (!filter.backgroundOnly || entry.accepted.background),
+    );
+    return Promise.all(all.slice(-MAX_LISTED).map((entry) => this.describe(entry)));
+  }
+
+  /** Where output goes that belongs to no execution; it is dropped once the session has ended. */
+  background(sessionId: string): BackgroundSink {
+    const log = (): ExecutionLog | undefined => {
+      const session = this.#sessions.get(sessionId);
+      return session?.open && !this.#stopping ? this.#openBackground(sessionId)?.log : undefined;
+    };
+    return {
+      append: (event) => log()?.append(event),
+      output: (stream, bytes) => log()?.output(stream, bytes),
+    };
+  }
+
+  /** Ends the cells of a session that wait for its kernel, for it is about to go. */
+  endQueuedCells(sessionId: string, cause: Cause): void {
+    for (const entry of this.#unfinished(sessionId))
+      if (entry.accepted.kind === 'CELL' && entry.task?.waiting) entry.task.stop(cause);
+  }
+
+  /** Ends everything of a session; resolves when all of it has ended. Safe to repeat. */
+  async endSession(sessionId: string, cause: Cause = Cause.SESSION_ENDED, graceMs = STOP_GRACE_MS): Promise<void> {
+    const session = this.#sessions.get(sessionId);
+    if (!session) return;
+    session.open = false;
+    // Queued cells first: the end of the running one would let the next begin.
+    this.endQueuedCells(sessionId, cause);
+    const tasks = this.#unfinished(sessionId).flatMap((entry) => entry.task ?? []);
+    for (const task of tasks) task.stop(cause, graceMs);
+    await Promise.all(tasks.map((task) => task.done));
+    this.#closeBackground(session, cause);
+  }
+
+  /** Ends everything, and closes the logs. Nothing starts afterwards. */
+  async close(graceMs = STOP_GRACE_MS): Promise<void> {
+    this.#stopping = true;
+    this.#sweepTimer?.cancel();
+    await Promise.all([...this.#sessions.keys()].map((id) => this.endSession(id, Cause.SHIP_STOPPED, graceMs)));
+    await Promise.all([this.#store.flush(), ...this.#settling]);
+    await this.#store.close();
+    this.#index.close();
+  }
+
+  /** Executions that have not ended, `background` left out. */
+  unfinished(): WatchedExecution[] {
+    return [...this.#live].filter((entry) => entry.task).map(toWatched);
+  }
+
+  /** Calls at every change of state; returns the function that ends it. */
+  onChange(listener: (execution: WatchedExecution) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Gives up what was kept long enough. */
+  async sweep(): Promise<void> {
+    const nowMs = this.#deps.clock.wallMs();
+    const forgotten: Promise<void>[] = [];
+    while (this.#expiredLogs < this.#endedEntries.length) {
+      const entry = this.#endedEntries[this.#expiredLogs]!;
+      if (entry.end!.endMs + LOG_KEPT_MS > nowMs) break;
+      forgotten.push(this.#expireLog(entry));
+      this.#expiredLogs++;
+    }
+    let gone = 0;
+    while (gone < this.#endedEntries.length) {
+      const entry = this.#endedEntries[gone]!;
+      const tooMany = this.#endedEntries.length - gone + this.#live.size > MAX_ENTRIES;
+      if (entry.end!.endMs + ENTRY_KEPT_MS > nowMs && !tooMany) break;
+      forgotten.push(this.#forget(entry));
+      gone++;
+    }
+    this.#endedEntries.splice(0, gone);
+    this.#expiredLogs = Math.max(0, this.#expiredLogs - gone);
+    await Promise.all(forgotten);
+  }
+
+  readonly #settling = new Set<Promise<void>>();
+
+  #findOrStart(request: StartExecutionRequest, digest: string): Entry {
+    const session = this.#session(request.sessionId);
+    const known = request.executionId === '' ? undefined : session.entries.get(request.executionId);
+    if (known) {
+      if (known.accepted.digest !== digest)
+        throw new StatusError(
+          'EXECUTION_ID_REUSED',
+          `execution ${request.executionId} was started with another request`,
+          {
+            details: { execution_id: request.executionId },
+          },
+        );
+      if (known.logExpired) throw expiredError(request.executionId);
+      return known;
+    }
+    if (this.#stopping) throw new StatusError('SHUTTING_DOWN', 'the ship is stopping');
+    if (request.work?.$case === 'cell' && session.queue.full)
+      throw new StatusError('SESSION_QUEUE_FULL', 'the session has 256 cells waiting', {
+        details: { max_waiting: 256 },
+      });
+    return this.#accept(session, request, digest);
+  }
+
+  #accept(session: SessionEntries, request: StartExecutionRequest, digest: string): Entry {
+    const kind = kindOf(request);
+    const { clock } = this.#deps;
+    const executionId = request.executionId || makeExecutionId(clock.wallMs());
+    if (!isExecutionId(executionId)) throw new Error(`not an execution id: ${executionId}`);
+    const ahead = kind === 'CELL' ? session.queue.ahead : 0;
+    const entry = this.#record(session, {
+      executionId,
+      digest,
+      kind,
+      sessionId: request.sessionId,
+      background: request.work?.$case === 'command' && request.work.value.background,
+      command: commandOf(request),
+      firstSequence: 1,
+    });
+    const log = entry.log!;
+    const task: ExecutionTask = new ExecutionTask(request.sessionId, executionId, request, {
+      clock,
+      log: this.#deps.log,
+      executionLog: log,
+      kind: () => this.#deps.kind(kind),
+      leaveQueue: () => session.queue.remove(task),
+      onChange: () => this.#tell(entry),
+    });
+    entry.task = task;
+    log.appendQueued(ahead, new Date(entry.accepted.createMs));
+    this.#tell(entry);
+    if (kind === 'CELL') session.queue.add(task);
+    else void task.run();
+    return entry;
+  }
+
+  /** Puts an execution on disk and into the registry. */
+  #record(session: SessionEntries, what: Omit<AcceptedExecution, 'key' | 'incarnation' | 'createMs'>): Entry {
+    const accepted: AcceptedExecution = {
+      ...what,
+      key: this.#nextKey,
+      incarnation: this.#deps.incarnation,
+      createMs: this.#deps.clock.wallMs(),
+    };
+    const slot = this.#index.accept(accepted);
+    this.#nextKey++;
+    const entry: Entry = {
+      accepted,
+      slot,
+      task: undefined,
+      log: undefined,
+      end: undefined,
+      controls: undefined,
+      logExpired: false,
+      previous: undefined,
+    };
+    entry.log = new ExecutionLog(accepted.key, this.#logDeps(entry), accepted.firstSequence);
+    session.entries.set(accepted.executionId, entry);
+    this.#live.add(entry);
+    return entry;
+  }
+
+  /** The session's live `background`, made where there is none; undefined where it cannot be recorded. */
+  #openBackground(sessionId: string): Entry | undefined {
+    const session = this.#session(sessionId);
+    const last = session.entries.get(BACKGROUND_ID);
+    if (last && !last.end) return last;
+    try {
+      session.entries.delete(BACKGROUND_ID);
+      const entry = this.#record(session, {
+        sessionId,
+        executionId: BACKGROUND_ID,
+        digest: '',
+        kind: 'BACKGROUND',
+        background: false,
+        command: '',
+        firstSequence: (last?.end?.sequence ?? 0) + 1,
+      });
+      entry.previous = last;
+      return entry;
+    } catch (error) {
+      if (last) session.entries.set(BACKGROUND_ID, last);
+      this.#deps.log.warn({ err: error }, 'output after the end is lost: its log cannot be recorded');
+      return undefined;
+    }
+  }
+
+  #closeBackground(session: SessionEntries, cause: Cause): void {
+    const entry = session.entries.get(BACKGROUND_ID);
+    if (entry?.end) return;
+    entry?.log?.end({
+      outcome: { $case: 'completed', value: {} },
+      cause,
+      statePreserved: false,
+      detachedOutput: false,
+      endTime: new Date(this.#deps.clock.wallMs()),
+      executionCount: 0,
+    });
+  }
+
+  #logDeps(entry: Entry): LogDeps {
+    const { clock, log } = this.#deps;
+    return {
+      store: this.#store,
+      clock,
+      reserve: (through) => {
+        try {
+          this.#index.reserve(entry.slot, through);
+        } catch (error) {
+          log.error({ err: error }, 'numbers could not be reserved');
+        }
+      },
+      recordEnd: (end) => this.#onEnd(entry, end),
+    };
+  }
+
+  #onEnd(entry: Entry, logEnd: LogEnd): void {
+    const { task } = entry;
+    const started = task?.started ? Buffer.from(Started.encode(task.started).finish()) : Buffer.alloc(0);
+    const end: RecordedEnd = { ...logEnd, endMs: this.#deps.clock.wallMs(), started };
+    try {
+      this.#index.recordEnd(entry.slot, end);
+    } catch (error) {
+      this.#deps.log.error({ err: error }, 'the end of an execution could not be recorded');
+    }
+    entry.end = end;
+    entry.controls = task?.controls;
+    this.#live.delete(entry);
+    this.#endedEntries.push(entry);
+    const log = entry.log!;
+    const settled: Promise<void> = log.settled.then(() => {
+      this.#settling.delete(settled);
+      this.#keepRecent(entry, log);
+    });
+    this.#settling.add(settled);
+    // The task goes with its request once everybody who waits for the end was told.
+    void task?.done.then(() => (entry.task = undefined));
+  }
+
+  /** Keeps the newest ended logs in memory, as their readers mostly come at once. */
+  #keepRecent(entry: Entry, log: ExecutionLog): void {
+    this.#recent.push(entry);
+    this.#recentBytes += log.memoryBytes;
+    while (this.#recentBytes > RECENT_BYTES) {
+      const oldest = this.#recent.shift()!;
+      this.#recentBytes -= oldest.log?.memoryBytes ?? 0;
+      this.#dropMemory(oldest);
+    }
+  }
+
+  #dropMemory(entry: Entry): void {
+    entry.log?.release();
+    entry.log = undefined;
+    if (entry.accepted.command.length > COMMAND_IN_MEMORY)
+      (entry as { accepted: AcceptedExecution }).accepted = shorten(entry.accepted);
+  }
+
+  #logOf(entry: Entry): ExecutionLog {
+    if (entry.logExpired) throw expiredError(entry.accepted.executionId);
+    return entry.log ?? ExecutionLog.ofEnded(entry.accepted.key, this.#logDeps(entry), entry.end!);
+  }
+
+  #recover({ accepted, slot, reservedThrough, end }: RecoveredExecution): void {
+    this.#nextKey = Math.max(this.#nextKey, accepted.key + 1);
+    const nowMs = this.#deps.clock.wallMs();
+    const session = this.#session(accepted.sessionId);
+    const entry: Entry = {
+      accepted: shorten(accepted),
+      slot,
+      task: undefined,
+      log: undefined,
+      end: end ?? this.#seal(accepted, slot, reservedThrough, nowMs),
+      controls: undefined,
+      logExpired: false,
+      previous: session.entries.get(accepted.executionId),
+    };
+    session.entries.delete(accepted.executionId); // so that the order is that of acceptance
+    session.entries.set(accepted.executionId, entry);
+    this.#endedEntries.push(entry);
+  }
+
+  /** The end of an execution that was not seen, as its agent died: at the first number that it cannot have given. */
+  #seal(accepted: AcceptedExecution, slot: IndexSlot, reservedThrough: number, nowMs: number): RecordedEnd {
+    const sequence = reservedThrough + 1;
+    const ended: Ended = {
+      outcome: { $case: 'unknown', value: {} },
+      cause: Cause.AGENT_LOST,
+      statePreserved: false,
+      detachedOutput: false,
+      endTime: new Date(nowMs),
+      executionCount: 0,
+    };
+    const elapsedUs = Math.max(0, nowMs - accepted.createMs) * 1000;
+    const end: RecordedEnd = {
+      sequence,
+      event: encodeEvent(sequence, elapsedUs, { $case: 'ended', value: ended }),
+      bytes: 0,
+      location: undefined,
+      endMs: nowMs,
+      started: Buffer.alloc(0),
+    };
+    this.#index.recordEnd(slot, end);
+    return end;
+  }
+
+  async #expireLog(entry: Entry): Promise<void> {
+    entry.logExpired = true;
+    const at = this.#recent.indexOf(entry);
+    if (at >= 0) {
+      this.#recent.splice(at, 1);
+      this.#recentBytes -= entry.log?.memoryBytes ?? 0;
+    }
+    this.#dropMemory(entry);
+    await this.#store.forget(entry.accepted.key, entry.end!.location);
+  }
+
+  async #forget(entry: Entry): Promise<void> {
+    if (!entry.logExpired) await this.#expireLog(entry);
+    const { sessionId, executionId } = entry.accepted;
+    const session = this.#sessions.get(sessionId);
+    if (session?.entries.get(executionId) === entry) session.entries.delete(executionId);
+    for (const other of session?.entries.values() ?? []) if (other.previous === entry) other.previous = undefined;
+    if (session && session.entries.size === 0 && !session.open) this.#sessions.delete(sessionId);
+    await this.#index.forget(entry.slot);
+  }
+
+  #session(sessionId: string): SessionEntries {
+    let session = this.#sessions.get(sessionId);
+    if (!session)
+      this.#sessions.set(sessionId, (session = { entries: new Map(), queue: new CellQueue(), open: false }));
+    return session;
+  }
+
+  #unfinished(sessionId: string): Entry[] {
+    return [...this.#live].filter((entry) => entry.accepted.sessionId === sessionId);
+  }
+
+  #tell(entry: Entry): void {
+    for (const listener of this.#listeners) listener(toWatched(entry));
+  }
+
+  #scheduleSweep(): void {
+    this.#sweepTimer = this.#deps.clock.setTimer(SWEEP_MS, () => {
+      void this.sweep();
+      this.#scheduleSweep();
+    });
+  }
+}
+
+/** How an execution ended, from its recorded event. */
+function endOf(entry: Entry): Ended {
+  const { event } = ExecutionEvent.decode(entry.end!.event);
+  if (event?.$case !== 'ended') throw new Error('the recorded end is not an `ended` event');
+  return event.value;
+}
+
+function stateOf(entry: Entry): ExecutionState {
+  if (entry.end) return ExecutionState.ENDED;
+  return entry.task ? ExecutionState[entry.task.state] : ExecutionState.RUNNING;
+}
+
+function toWatched(entry: Entry): WatchedExecution {
+  return {
+    sessionId: entry.accepted.sessionId,
+    executionId: entry.accepted.executionId,
+    kind: ExecutionKind[entry.accepted.kind],
+    state: stateOf(entry),
+  };
+}
+
+function kindOf(request: StartExecutionRequest): 'CELL' | 'COMMAND' | 'TERMINAL' {
+  switch (request.work?.$case) {
+    case 'cell':
+      return 'CELL';
+    case 'command':
+      return 'COMMAND';
+    case 'terminal':
+      return 'TERMINAL';
+    default:
+      throw new StatusError('INVALID_ARGUMENT', 'work: one of cell, command and terminal is required', {
+        details: { field: 'work' },
+      });
+  }
+}
+
+function commandOf(request: StartExecutionRequest): string {
+  if (request.work?.$case !== 'command' && request.work?.$case !== 'terminal') return '';
+  const { command, argv } = request.work.value;
+  const line = Buffer.from(command || argv.join(' '));
+  return line.length <= COMMAND_BYTES
+    ? line.toString()
+    : line
+        .subarray(0, COMMAND_BYTES)
+        .toString()
+        .replace(/\ufffd+$/, '');
+}
+
+function shorten(accepted: AcceptedExecution): AcceptedExecution {
+  return { ...accepted, command: accepted.command.slice(0, COMMAND_IN_MEMORY) };
+}
+
+function expiredError(executionId: string): StatusError {
+  return new StatusError('EXECUTION_LOG_EXPIRED', `the log of execution ${executionId} is no longer kept`, {
+    details: { execution_id: executionId },
+  });
+}
