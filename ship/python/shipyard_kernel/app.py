@@ -1,5 +1,6 @@
 """The kernel's application, made of subclasses of ipykernel's own parts."""
 
+import faulthandler
 import os
 import sys
 import threading
@@ -98,10 +99,12 @@ class ShipKernel(IPythonKernel):
             return message
         return super().get_parent(channel or "shell")
 
-    # SIGINT is ours for the kernel's whole life, see interrupts.py.
+    # SIGINT is ours for the kernel's whole life, see interrupts.py; a cell may have taken it.
 
     def pre_handler_hook(self):
-        if "interrupts" not in levers.on:
+        if "interrupts" in levers.on:
+            interrupts.install()
+        else:
             super().pre_handler_hook()
 
     def post_handler_hook(self):
@@ -160,6 +163,11 @@ class ShipKernelApp(kernelapp.IPKernelApp):
         if hasattr(self, "shell_channel_thread"):
             self.shell_channel_thread = _NoSubshells()
 
+    def log_connection_info(self):
+        """Stock prints advice for a person at a terminal here, and notes its ports."""
+        ports = ("shell", "iopub", "stdin", "hb", "control")
+        self._ports = {name: getattr(self, f"{name}_port") for name in ports}
+
     def init_heartbeat(self):
         """Left out: the agent sees the kernel's process end, and a heartbeat costs a thread and a ZeroMQ context."""
 
@@ -174,6 +182,7 @@ class ShipKernelApp(kernelapp.IPKernelApp):
         levers.pull("threads", cells.install)
         super().init_io()
         sys._shipyard_stdout = sys.stdout
+        levers.pull("crash report", faulthandler.enable, sys.stderr._original_stdstream_copy)
         levers.pull("last words", _send_before_exit, self)
 
     def initialize(self, argv=None):

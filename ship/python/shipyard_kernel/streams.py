@@ -54,10 +54,22 @@ class _Pipe:
     def __init__(self, stream, cell):
         self.stream = stream
         self.cell = cell
-        self.fd, writer = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self.fd, False)
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        if reader <= 2 or writer <= 2:
+            reader, writer = _above_standard(reader), _above_standard(writer)
+        self.fd = reader
+        os.set_blocking(reader, False)
         os.dup2(writer, stream.descriptor, inheritable=True)
         os.close(writer)
+
+
+def _above_standard(fd):
+    """Where the user's code closed descriptor 0, 1 or 2, a new pipe would take its number."""
+    if fd > 2:
+        return fd
+    higher = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(fd)
+    return higher
 
 
 class Capture:

@@ -1,0 +1,166 @@
+import { TestSessions } from './testing/test-session.js';
+
+const COMPLETED = { $case: 'completed', value: {} };
+const RAISED = { $case: 'raised', value: {} };
+
+describe('a Python cell', () => {
+  let sessions: TestSessions;
+  beforeAll(() => (sessions = new TestSessions()));
+  afterAll(() => sessions.close());
+
+  it('says what started it, prints, and gives the value of its last expression', async () => {
+    const { log, end } = await sessions.run('print("hello")\n6 * 7');
+
+    expect(log.events[0]).toMatchObject({
+      $case: 'started',
+      value: { pid: 0, kernelGeneration: 1, byteExact: true, lossless: true },
+    });
+    expect(log.text()).toBe('hello\n');
+    expect(log.of('result')).toMatchObject([
+      { items: [{ mimeType: 'text/plain', content: { $case: 'text', value: '42' } }], executionCount: 1 },
+    ]);
+    expect(end).toMatchObject({ outcome: COMPLETED, statePreserved: true, executionCount: 1 });
+  });
+
+  it('uses every lever of the launcher with the ipykernel that is installed', async () => {
+    await sessions.kernels.start('one');
+    const kernel = await sessions.kernels.acquire('one', { generation: 0, signal: new AbortController().signal });
+    expect(kernel.missingLevers).toEqual({});
+  });
+
+  it('keeps variables for the next cell', async () => {
+    await sessions.run('x = 5');
+    const { log } = await sessions.run('x');
+    expect(log.of('result')[0]?.items[0]?.content).toEqual({ $case: 'text', value: '5' });
+  });
+
+  it('works in the workspace', async () => {
+    const { log } = await sessions.run('import os; print(os.getcwd(), end="")');
+    expect(log.text()).toBe(sessions.runner().workspace);
+  });
+
+  it('reports a syntax error as an exception, with its traceback', async () => {
+    const { log, end } = await sessions.run('this is no Python');
+    expect(end).toMatchObject({ outcome: RAISED, statePreserved: true });
+    expect(log.of('error')).toMatchObject([{ name: 'SyntaxError', traceback: [expect.any(String)] }]);
+  });
+
+  it('reports an exception after what was printed before it, and runs the next cell', async () => {
+    const { log, end } = await sessions.run('print("before"); 1 / 0');
+    expect(end.outcome).toEqual(RAISED);
+    expect(log.text()).toBe('before\n');
+    expect(log.of('error')).toMatchObject([{ name: 'ZeroDivisionError', value: 'division by zero' }]);
+    expect((await sessions.run('1')).end.outcome).toEqual(COMPLETED);
+  });
+
+  it('takes sys.exit for an exception', async () => {
+    const { end } = await sessions.run('import sys; sys.exit(3)');
+    expect(end).toMatchObject({ outcome: RAISED, statePreserved: true });
+  });
+
+  it('does not count a silent cell and gives no value for it', async () => {
+    const before = sessions.kernels.get('one')?.executionCount;
+    const { log, end } = await sessions.run('print("printed"); 1', { silent: true });
+    expect(log.text()).toBe('printed\n');
+    expect(log.of('result')).toEqual([]);
+    expect(end).toMatchObject({ outcome: COMPLETED, executionCount: 0 });
+    expect(sessions.kernels.get('one')?.executionCount).toBe(before);
+  });
+
+  it('awaits at the top level', async () => {
+    const { log, end } = await sessions.run('import asyncio; await asyncio.sleep(0.01); print("awaited")');
+    expect(end.outcome).toEqual(COMPLETED);
+    expect(log.text()).toBe('awaited\n');
+  });
+
+  it('shows rich values, updates them and clears them', async () => {
+    const { log } = await sessions.run(
+      'from IPython.display import display, HTML, JSON, clear_output\n' +
+        'shown = display(HTML("<b>one</b>"), display_id="here")\n' +
+        'shown.update(HTML("<b>two</b>"))\nclear_output(wait=True)\ndisplay(JSON({"a": [1]}))',
+    );
+    expect(log.events.map((event) => event.$case)).toEqual([
+      'started',
+      'display',
+      'updateDisplay',
+      'clearOutput',
+      'display',
+    ]);
+    expect(log.of('display')[0]).toMatchObject({ displayId: 'here', metadataJson: '{}' });
+    expect(log.of('display')[0]?.items).toContainEqual({
+      mimeType: 'text/html',
+      content: { $case: 'text', value: '<b>one</b>' },
+    });
+    expect(log.of('clearOutput')).toEqual([{ wait: true }]);
+    expect(log.of('display')[1]?.items).toContainEqual({
+      mimeType: 'application/json',
+      content: { $case: 'text', value: '{"a":[1]}' },
+    });
+  });
+
+  it('shows figures as PNG bytes, and has plt without an import', async () => {
+    const before = await sessions.run('import sys; print("matplotlib" in sys.modules, "plt" in dir(), end="")');
+    expect(before.log.text()).toBe('False False');
+    const { log, end } = await sessions.run('plt.plot([1, 2]); plt.title("a")');
+    expect(end.outcome).toEqual(COMPLETED);
+    expect(log.text('stderr')).toBe('');
+    const png = log.of('display')[0]?.items.find((item) => item.mimeType === 'image/png')?.content;
+    expect(png?.$case === 'data' && png.value.subarray(1, 4).toString()).toBe('PNG');
+  });
+
+  it('has the other names of the original kernel, unless the cell binds them itself', async () => {
+    const { log } = await sessions.run(
+      'print(os.sep, shutil.which("sh") is not None, type(font_prop).__name__, font_path[-4:], cache_dir[-11:], fm.__name__)',
+    );
+    expect(log.text()).toBe('/ True FontProperties .ttc /matplotlib matplotlib.font_manager\n');
+    const own = await sessions.run('fm = 3\nprint(fm)');
+    expect(own.log.text()).toBe('3\n');
+  });
+
+  it('gives what a question mark asks for as a display', async () => {
+    const { log } = await sessions.run('len?');
+    expect(JSON.stringify(log.of('display'))).toContain('Return the number of items in a container');
+  });
+
+  it('runs shell lines and still lets the user import what the kernel itself does without', async () => {
+    const { log, end } = await sessions.run('!echo from the shell\nimport jedi, debugpy\nprint("imported")');
+    expect(end.outcome).toEqual(COMPLETED);
+    expect(log.text().replaceAll('\r', '')).toBe('from the shell\nimported\n');
+  });
+
+  it('asks for input and getpass, and prints before it asks', async () => {
+    const { log, work } = await sessions.begin('print("first"); name = input("who? "); print("hi", name)', {
+      allowStdin: true,
+    });
+    expect(await log.next('inputRequest')).toMatchObject({ value: { prompt: 'who? ', password: false } });
+    expect(log.text()).toBe('first\n');
+    work.answerInput?.(log.lastSequence, 'Ada');
+    expect((await work.ended).outcome).toEqual(COMPLETED);
+    expect(log.text()).toBe('first\nhi Ada\n');
+
+    const secret = await sessions.begin('import getpass; print(len(getpass.getpass()))', { allowStdin: true });
+    expect(await secret.log.next('inputRequest')).toMatchObject({ value: { password: true } });
+    secret.work.answerInput?.(secret.log.lastSequence, 'four');
+    await secret.work.ended;
+    expect(secret.log.text()).toBe('4\n');
+  });
+
+  it('raises where input is asked and nobody may answer', async () => {
+    const { log, end } = await sessions.run('input()');
+    expect(end.outcome).toEqual(RAISED);
+    expect(log.of('error')).toMatchObject([{ name: 'StdinNotImplementedError' }]);
+  });
+
+  it('refuses to run on another generation than the one demanded', async () => {
+    await expect(sessions.begin('1', { kernelGeneration: 77 })).rejects.toMatchObject({ reason: 'KERNEL_STATE_LOST' });
+    const generation = sessions.kernels.get('one')?.generation ?? 0;
+    expect((await sessions.run('1', { kernelGeneration: generation })).end.outcome).toEqual(COMPLETED);
+  });
+
+  it('keeps sessions apart', async () => {
+    await sessions.run('mine = 1');
+    const { log } = await sessions.run('print("mine" in dir())', { sessionId: 'two Ünï/..' });
+    expect(log.text()).toBe('False\n');
+    expect(sessions.kernels.list().map((kernel) => kernel.sessionId)).toEqual(['one', 'two Ünï/..']);
+  });
+});

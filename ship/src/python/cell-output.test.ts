@@ -1,0 +1,152 @@
+import { TestSessions } from './testing/test-session.js';
+
+const COMPLETED = { $case: 'completed', value: {} };
+
+describe('the output of a Python cell', () => {
+  let sessions: TestSessions;
+  beforeAll(() => (sessions = new TestSessions()));
+  afterAll(() => sessions.close());
+
+  it('is complete over 500 short cells', async () => {
+    const printed: string[] = [];
+    for (let i = 0; i < 500; i++) printed.push((await sessions.run(`print(${i})`)).log.text());
+    expect(printed).toEqual(Array.from({ length: 500 }, (_, i) => `${i}\n`));
+  });
+
+  it('is complete over 20,000 prints on two streams while the log is slow', async () => {
+    let open = () => {};
+    const hold = new Promise<void>((resolve) => (open = resolve));
+    const { log, work } = await sessions.begin(
+      'import sys\nfor i in range(20000):\n  print(i)\n  if i % 2: print(-i, file=sys.stderr)',
+      { hold },
+    );
+    await log.printed('0\n');
+    open();
+    log.hold = undefined;
+    expect((await work.ended).outcome).toEqual(COMPLETED);
+    expect(log.text()).toBe(Array.from({ length: 20000 }, (_, i) => `${i}\n`).join(''));
+    expect(log.text('stderr')).toBe(Array.from({ length: 10000 }, (_, i) => `${-(2 * i + 1)}\n`).join(''));
+  });
+
+  it('is complete for 10 MB', async () => {
+    const { log } = await sessions.run('for i in range(100000): print("x" * 99)');
+    expect(log.bytes().length).toBe(10_000_000);
+    const one = await sessions.run('print("é" * 5_000_000, end="")');
+    expect(one.log.bytes().equals(Buffer.from('é'.repeat(5_000_000)))).toBe(true);
+  });
+
+  it('makes a writer wait that is faster than the log, instead of piling up in memory', async () => {
+    let open = () => {};
+    const hold = new Promise<void>((resolve) => (open = resolve));
+    const { log, work } = await sessions.begin(
+      'import time\ndone = []\nfor i in range(1000): print("x" * 65535); done.append(i)',
+      { hold },
+    );
+    await log.printed('x');
+    const bounded = 40 * 1024 * 1024;
+    // The log takes nothing; an interrupt still gets through to the writer that waits.
+    const timer = setTimeout(() => work.interrupt(), 1500);
+    const ended = work.ended;
+    setTimeout(() => {
+      open();
+      log.hold = undefined;
+    }, 2500);
+    expect((await ended).outcome).toEqual({ $case: 'raised', value: {} });
+    clearTimeout(timer);
+    const { log: count } = await sessions.run('print(len(done) * 65536)');
+    expect(Number(count.text())).toBeLessThan(bounded);
+    expect(log.bytes().length).toBeGreaterThanOrEqual(Number(count.text()));
+  });
+
+  it('is byte exact, also where it is not UTF-8', async () => {
+    const { log } = await sessions.run(
+      'import sys, os\nprint("a", end=""); sys.stdout.buffer.write(bytes(range(256))); os.write(1, b"\\xfe"); print("z", end="")',
+    );
+    expect(log.bytes()).toEqual(
+      Buffer.concat([
+        Buffer.from('a'),
+        Buffer.from(Array.from({ length: 256 }, (_, i) => i)),
+        Buffer.from([0xfe]),
+        Buffer.from('z'),
+      ]),
+    );
+  });
+
+  it('survives lone surrogates: file names come out as their bytes, others are shown', async () => {
+    const { log, end } = await sessions.run('print("\\udcff \\ud800")');
+    expect(end.outcome).toEqual(COMPLETED);
+    expect(log.bytes()).toEqual(Buffer.concat([Buffer.from([0xff]), Buffer.from(' \\ud800\n')]));
+  });
+
+  it('keeps the order of print, file descriptors, children and C libraries', async () => {
+    for (let round = 0; round < 20; round++) {
+      const { log } = await sessions.run(
+        'import os, subprocess, sys\nprint(1); os.write(1, b"2\\n"); print(3); os.system("echo 4"); print(5)\n' +
+          'subprocess.run(["echo", "6"]); print(7); os.write(sys.stdout.fileno(), b"8\\n"); print(9); os.system("echo 10")',
+      );
+      expect(log.text()).toBe('1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n');
+    }
+    const { log } = await sessions.run('import ctypes; ctypes.CDLL(None).puts(b"from C")');
+    expect(log.text()).toBe('from C\n');
+  });
+
+  it('of a child that is larger than a pipe belongs to the cell', async () => {
+    const { log } = await sessions.run('import os; os.system("head -c 3000000 /dev/zero")');
+    expect(log.bytes()).toEqual(Buffer.alloc(3_000_000));
+  });
+
+  it('arrives while the cell runs', async () => {
+    const { log, work } = await sessions.begin('import time; print("early"); time.sleep(30)');
+    await log.printed('early');
+    work.stop(500);
+    await work.ended;
+  });
+
+  it('of a thread, a task and a display of an ended cell goes to the background, never into the next cell', async () => {
+    const background = sessions.background();
+    await sessions.run(
+      'import threading, asyncio, time\ngo = threading.Event()\n' +
+        'def late():\n  go.wait(); print("from a thread"); display("shown late")\n  inner = threading.Thread(target=print, args=("from its thread",)); inner.start(); inner.join(); told.set()\n' +
+        'told = threading.Event()\nthreading.Thread(target=late).start()\n' +
+        'async def task():\n  await asyncio.sleep(0.05); print("from a task")\n_task = asyncio.create_task(task())',
+    );
+    const { log } = await sessions.run('go.set(); told.wait(); await _task; print("mine")');
+    expect(log.text()).toBe('mine\n');
+    expect(log.of('display')).toEqual([]);
+    await background.printed('from its thread');
+    await background.printed('from a task');
+    expect(background.text()).toContain('from a thread\n');
+    expect(JSON.stringify(background.of('display'))).toContain('shown late');
+  });
+
+  it('of a detached child goes to the background, never into the next cell', async () => {
+    const background = sessions.background();
+    await sessions.run(
+      'import subprocess; child = subprocess.Popen("read line; echo from a child", shell=True, stdin=subprocess.PIPE)',
+    );
+    const { log } = await sessions.run('child.communicate(b"go\\n"); print("mine")');
+    expect(log.text()).toBe('mine\n');
+    await background.printed('from a child\n');
+  });
+
+  it('of a pool belongs to the cell that hands the job over', async () => {
+    await sessions.run(
+      'from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(1)\npool.submit(print, "a").result()',
+    );
+    const { log } = await sessions.run('pool.submit(print, "b").result()');
+    expect(log.text()).toBe('b\n');
+  });
+
+  it('of forked children belongs to the cell', async () => {
+    const { log } = await sessions.run(
+      'import multiprocessing\nchild = multiprocessing.get_context("fork").Process(target=print, args=("child",))\nprint("parent"); child.start(); child.join(); print("parent again")',
+    );
+    expect(log.text()).toBe('parent\nchild\nparent again\n');
+  });
+
+  it('goes on after a cell that closed its streams and descriptors', async () => {
+    await sessions.run('import sys, os; sys.stdout.close(); os.close(1)');
+    const { log } = await sessions.run('print("still"); os.system("echo here")');
+    expect(log.text()).toBe('still\nhere\n');
+  });
+});

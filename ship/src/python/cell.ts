@@ -1,0 +1,263 @@
+import type { PythonCell } from '../../../proto/gen/shipyard/execution/v1/execution.js';
+import type { ExecutionHandle, Outcome, Work, WorkEnd } from '../executions/execution.js';
+import type { ProcessExit } from '../workspace/session-runner.js';
+import { toCellError, toMeaning, toPages } from './to-event.js';
+import { toInteger, toText, type KernelReply, type RequestType } from './wire.js';
+
+/** What a cell needs of its kernel. */
+export interface CellKernel {
+  readonly generation: number;
+  readonly byteExact: boolean;
+  readonly lossless: boolean;
+  /** Our launcher's: it announces input requests on iopub, and knows a SIGINT from `busy` on. */
+  readonly ours: boolean;
+  nextId(): string;
+  send(channel: 'shell' | 'stdin', id: string, type: RequestType, content: object): void;
+  interrupt(): void;
+  kill(): void;
+  /** The cell is over; the next may come. */
+  finished(cell: Cell, executionCount: number): void;
+}
+
+/** A cell that the kernel has finished says so by its reply and by `idle`; where one is missing it is given up after this. */
+const LOST_HALF_MS = 1000;
+
+/** One cell in the kernel. It is over when its reply and its `idle` are in, in whatever order, or when the kernel is gone. */
+export class Cell implements Work {
+  readonly id: string;
+  readonly ended: Promise<WorkEnd>;
+  readonly #handle: ExecutionHandle;
+  readonly #kernel: CellKernel;
+  readonly #request: PythonCell;
+  #end!: (end: WorkEnd) => void;
+  #over = false;
+
+  #reply: KernelReply | undefined;
+  #idle = false;
+  #sawError = false;
+  #executionCount = 0;
+  /** An iopub message is being appended; the end must not overtake it. */
+  #lostHalf: NodeJS.Timeout | undefined;
+  #settling = '';
+
+  #begun = false;
+  #interruptWanted = false;
+  #interrupted = false;
+  #stopAsked = false;
+  #bySelf = false;
+  #killTimer: NodeJS.Timeout | undefined;
+
+  #question: { readonly sequence: number; asked: boolean; answer?: string } | undefined;
+  #askedAhead = 0;
+
+  constructor(handle: ExecutionHandle, request: PythonCell, kernel: CellKernel) {
+    this.#handle = handle;
+    this.#request = request;
+    this.#kernel = kernel;
+    this.id = kernel.nextId();
+    this.ended = new Promise((resolve) => (this.#end = resolve));
+  }
+
+  begin(): void {
+    const { generation, byteExact, lossless } = this.#kernel;
+    void this.#handle.append({
+      $case: 'started',
+      value: { startTime: new Date(), pid: 0, kernelGeneration: generation, byteExact, lossless },
+    });
+    this.#kernel.send('shell', this.id, 'execute_request', {
+      code: this.#request.code,
+      silent: this.#request.silent,
+      store_history: !this.#request.silent,
+      user_expressions: {},
+      allow_stdin: this.#request.allowStdin,
+      // The queue is ours; the kernel has nothing behind this cell to give up.
+      stop_on_error: false,
+    });
+  }
+
+  // What the kernel says
+
+  onIopub(message: KernelReply): Promise<void> | undefined {
+    switch (message.type) {
+      case 'status':
+        return this.#onStatus(toText(message.content['execution_state']));
+      case 'execute_input':
+        this.#executionCount = toInteger(message.content['execution_count']);
+        this.#canBeInterrupted();
+        return undefined;
+      case 'shipyard_input_request':
+        return this.#ask(message, this.#askedAhead > 0);
+      default:
+        return this.#append(message);
+    }
+  }
+
+  #append(message: KernelReply): Promise<void> | undefined {
+    const meaning = toMeaning(message, this.#executionCount);
+    if (!meaning) return undefined;
+    if ('stream' in meaning) return this.#handle.output(meaning.stream, meaning.bytes);
+    if (meaning.event.$case === 'error') this.#sawError = true;
+    return this.#handle.append(meaning.event);
+  }
+
+  #onStatus(state: string): undefined {
+    if (state === 'busy' && (this.#kernel.ours || this.#request.silent)) this.#canBeInterrupted();
+    if (state !== 'idle') return;
+    this.#idle = true;
+    this.#finishIfOver();
+    // An interrupt in the wrong moment makes a stock kernel forget its reply.
+    if (!this.#over) this.#lostHalf = setTimeout(() => this.#finish(this.#withoutReply()), LOST_HALF_MS);
+  }
+
+  onReply(reply: KernelReply): void {
+    this.#reply = reply;
+    this.#bySelf = !this.#stopAsked;
+    clearTimeout(this.#killTimer);
+    this.#finishIfOver();
+    // A stock kernel drops messages, `idle` too, when it is faster than its reader: ask it for something to follow.
+    if (!this.#over && !this.#kernel.lossless) this.#lostHalf = setTimeout(() => this.#settle(), LOST_HALF_MS);
+  }
+
+  #settle(): void {
+    this.#settling = this.#kernel.nextId();
+    this.#kernel.send('shell', this.#settling, 'kernel_info_request', {});
+  }
+
+  /** A message that belongs to our question in settle(): whatever the cell said has come before it, or never will. */
+  onSettled(parentId: string): void {
+    if (this.#settling === '' || parentId !== this.#settling || this.#over) return;
+    this.#idle = true;
+    this.#finishIfOver();
+  }
+
+  onInputRequest(message: KernelReply): Promise<void> | undefined {
+    if (!this.#kernel.ours) return this.#ask(message, true);
+    if (this.#question && !this.#question.asked) {
+      this.#question.asked = true;
+      this.#answer();
+    } else {
+      this.#askedAhead++;
+    }
+    return undefined;
+  }
+
+  #ask({ content }: KernelReply, asked: boolean): Promise<void> | undefined {
+    if (asked && this.#askedAhead > 0) this.#askedAhead--;
+    const held = this.#handle.append({
+      $case: 'inputRequest',
+      value: { prompt: toText(content['prompt']), password: content['password'] === true },
+    });
+    this.#question = { sequence: this.#handle.lastSequence, asked };
+    return held;
+  }
+
+  /** @param lastWords what the process itself wrote on its way out */
+  onGone(exit: ProcessExit, ending: boolean, lastWords: Buffer): void {
+    if (this.#over) return;
+    if (this.#reply === undefined) this.#bySelf = !this.#stopAsked;
+    if (lastWords.length > 0) void this.#handle.output('stderr', lastWords);
+    const oom = exit.kind !== 'lost' && exit.oom === true;
+    this.#finish(toDeath(exit), { statePreserved: false, kernelRestarted: ending, ...(oom ? { oom } : {}) });
+  }
+
+  // What others want of it
+
+  interrupt(): void {
+    if (this.#over || this.#reply) return;
+    if (!this.#begun) {
+      // A SIGINT before the kernel has taken the cell up would be ignored.
+      this.#interruptWanted = true;
+      return;
+    }
+    this.#interrupted = true;
+    this.#kernel.interrupt();
+  }
+
+  stop(graceMs: number): void {
+    if (this.#over) return;
+    this.#stopAsked = true;
+    // Nothing runs any more; the rest of its output is on the way.
+    if (this.#reply) return;
+    clearTimeout(this.#killTimer);
+    if (graceMs <= 0) {
+      this.#kernel.kill();
+      return;
+    }
+    this.interrupt();
+    this.#killTimer = setTimeout(() => this.#kernel.kill(), graceMs);
+  }
+
+  answerInput(requestSequence: number, value: string): void {
+    if (this.#question?.sequence !== requestSequence || this.#question.answer !== undefined) return;
+    this.#question.answer = value;
+    this.#answer();
+  }
+
+  #answer(): void {
+    const question = this.#question;
+    // The kernel throws away what arrives before it asks on stdin.
+    if (question?.answer === undefined || !question.asked) return;
+    this.#question = undefined;
+    this.#kernel.send('stdin', this.#kernel.nextId(), 'input_reply', { status: 'ok', value: question.answer });
+  }
+
+  #canBeInterrupted(): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    if (this.#interruptWanted) this.interrupt();
+  }
+
+  // The end
+
+  #finishIfOver(): void {
+    if (!this.#reply || !this.#idle) return;
+    const { content } = this.#reply;
+    if (!this.#request.silent) this.#executionCount = toInteger(content['execution_count']);
+    for (const page of toPages(this.#reply)) void this.#handle.append(page);
+    this.#finish(this.#outcomeOf(content));
+  }
+
+  #outcomeOf(content: KernelReply['content']): Outcome {
+    switch (content['status']) {
+      case 'ok':
+        return { $case: 'completed', value: {} };
+      case 'error':
+        if (!this.#sawError) {
+          void this.#handle.append({ $case: 'error', value: toCellError(content, this.#executionCount) });
+        }
+        return { $case: 'raised', value: {} };
+      default:
+        return { $case: 'unknown', value: {} };
+    }
+  }
+
+  #withoutReply(): Outcome {
+    if (!this.#interrupted) return { $case: 'unknown', value: {} };
+    if (!this.#sawError) {
+      const value = toCellError({ ename: 'KeyboardInterrupt' }, this.#executionCount);
+      void this.#handle.append({ $case: 'error', value });
+    }
+    return { $case: 'raised', value: {} };
+  }
+
+  #finish(outcome: Outcome, more: Partial<WorkEnd> = { statePreserved: true }): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#lostHalf);
+    clearTimeout(this.#killTimer);
+    const executionCount = this.#request.silent ? 0 : this.#executionCount;
+    this.#kernel.finished(this, executionCount);
+    this.#end({ outcome, executionCount, bySelf: this.#bySelf, ...more });
+  }
+}
+
+function toDeath(exit: ProcessExit): Outcome {
+  switch (exit.kind) {
+    case 'exited':
+      return { $case: 'kernelDied', value: { exitCode: exit.code, signal: '' } };
+    case 'signaled':
+      return { $case: 'kernelDied', value: { exitCode: undefined, signal: exit.signal } };
+    case 'lost':
+      return { $case: 'kernelDied', value: { exitCode: undefined, signal: '' } };
+  }
+}

@@ -1,0 +1,202 @@
+import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { SUPPORT_DIR } from './testing/local-session-runner.js';
+import { TestSessions } from './testing/test-session.js';
+
+const COMPLETED = { $case: 'completed', value: {} };
+const RAISED = { $case: 'raised', value: {} };
+
+describe('the life of a kernel', () => {
+  let sessions: TestSessions;
+  beforeEach(() => (sessions = new TestSessions()));
+  afterEach(() => sessions.close());
+
+  it('is told when the code makes it exit, with the code and the last output', async () => {
+    await sessions.run('kept = 1');
+    const started = performance.now();
+    const { log, end } = await sessions.run('print("last words"); import os; os._exit(7)');
+    expect(performance.now() - started).toBeLessThan(1000);
+    expect(end).toMatchObject({
+      outcome: { $case: 'kernelDied', value: { exitCode: 7, signal: '' } },
+      statePreserved: false,
+      bySelf: true,
+    });
+    expect(log.text()).toBe('last words\n');
+    expect(sessions.kernels.get('one')).toMatchObject({ status: 'dead', generation: 1 });
+
+    await expect(sessions.begin('1', { kernelGeneration: 1 })).rejects.toMatchObject({ reason: 'KERNEL_STATE_LOST' });
+    const next = await sessions.run('print("kept" in dir())');
+    expect(next.log.text()).toBe('False\n');
+    expect(next.log.of('started')).toMatchObject([{ kernelGeneration: 2 }]);
+  });
+
+  it('is told when something kills it, during a cell and between cells', async () => {
+    const { work } = await sessions.begin('import os, signal; os.kill(os.getpid(), signal.SIGKILL)');
+    expect(await work.ended).toMatchObject({
+      outcome: { $case: 'kernelDied', value: { exitCode: undefined, signal: 'SIGKILL' } },
+      statePreserved: false,
+    });
+    await sessions.run('1');
+    const second = sessions.runner().spawned.at(-1);
+    second?.kill('SIGKILL');
+    await second?.exited;
+    expect((await sessions.run('1')).log.of('started')).toMatchObject([{ kernelGeneration: 3 }]);
+  });
+
+  it('tells of a crash where it happened', async () => {
+    const { log, end } = await sessions.run('import ctypes; ctypes.string_at(0)');
+    expect(end.outcome).toMatchObject({ $case: 'kernelDied', value: { signal: 'SIGSEGV' } });
+    expect(log.text('stderr')).toContain('Segmentation fault');
+  });
+
+  it('goes on after an interrupt, with its state', async () => {
+    const { log, work } = await sessions.begin('kept = 1\nprint("running")\nwhile True: pass');
+    await log.printed('running');
+    work.interrupt();
+    expect(await work.ended).toMatchObject({ outcome: RAISED, statePreserved: true });
+    expect(log.of('error')).toMatchObject([{ name: 'KeyboardInterrupt' }]);
+    expect((await sessions.run('print(kept)')).log.text()).toBe('1\n');
+  });
+
+  it('can be interrupted after a cell that took SIGINT for itself', async () => {
+    await sessions.run('import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)');
+    const { log, work } = await sessions.begin('print("running")\nwhile True: pass');
+    await log.printed('running');
+    work.interrupt();
+    expect((await work.ended).outcome).toEqual(RAISED);
+  });
+
+  it('takes an interrupt that comes right with the cell, over and over', async () => {
+    for (let round = 0; round < 10; round++) {
+      const { work } = await sessions.begin('import time; time.sleep(30)');
+      work.interrupt();
+      expect(await work.ended).toMatchObject({ outcome: RAISED, statePreserved: true });
+    }
+  });
+
+  it('always ends a cell that is interrupted about when it ends by itself', async () => {
+    for (let round = 0; round < 30; round++) {
+      const { work } = await sessions.begin('1');
+      setTimeout(() => work.interrupt(), round % 5);
+      expect(['completed', 'raised']).toContain((await work.ended).outcome.$case);
+    }
+    expect((await sessions.run('1')).end.outcome).toEqual(COMPLETED);
+  });
+
+  it('survives a stop that the code obeys', async () => {
+    const { work } = await sessions.begin('import time; time.sleep(30)');
+    work.stop(5000);
+    expect(await work.ended).toMatchObject({ outcome: RAISED, statePreserved: true, bySelf: false });
+  });
+
+  it('ends with a stop that the code does not obey, and the next cell starts another', async () => {
+    const { log, work } = await sessions.begin(
+      'import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); print("stuck")\nwhile True: pass',
+    );
+    await log.printed('stuck');
+    work.stop(200);
+    expect(await work.ended).toMatchObject({
+      outcome: { $case: 'kernelDied', value: { signal: 'SIGKILL' } },
+      statePreserved: false,
+      kernelRestarted: false,
+      bySelf: false,
+    });
+    expect((await sessions.run('print("again")')).log.text()).toBe('again\n');
+  });
+
+  it('can be interrupted while it waits for input', async () => {
+    const { log, work } = await sessions.begin('input()', { allowStdin: true });
+    await log.next('inputRequest');
+    work.interrupt();
+    expect((await work.ended).outcome).toEqual(RAISED);
+  });
+
+  it('ends with a restart, and the next generation is ready when the restart answers', async () => {
+    const { log, work } = await sessions.begin('print("running")\nwhile True: pass');
+    await log.printed('running');
+    const restarted = sessions.kernels.restart('one');
+    expect(await work.ended).toMatchObject({ kernelRestarted: true, statePreserved: false });
+    const next = sessions.run('print("new")');
+    expect(await restarted).toMatchObject({ generation: 2, workspace: sessions.runner().workspace });
+    expect((await next).log.of('started')).toMatchObject([{ kernelGeneration: 2 }]);
+  });
+
+  it('lets an idle kernel run its exit handlers before a shutdown', async () => {
+    await sessions.run('import atexit; atexit.register(lambda: open("left.txt", "w").close())');
+    expect(await sessions.kernels.shutdown('one')).toBe(true);
+    expect(readdirSync(sessions.runner().workspace)).toContain('left.txt');
+    expect(sessions.kernels.get('one')).toBeUndefined();
+    expect(await sessions.kernels.shutdown('one')).toBe(false);
+  });
+
+  it('leaves no process and no socket behind when its session ends', async () => {
+    const { work } = await sessions.begin('while True: pass');
+    await sessions.kernels.endSession('one');
+    expect(await work.ended).toMatchObject({ kernelRestarted: true });
+    expect(readdirSync(sessions.runner().socketDir.outside)).toEqual([]);
+    expect(sessions.kernels.list()).toEqual([]);
+    expect((await sessions.run('1')).log.of('started')).toMatchObject([{ kernelGeneration: 2 }]);
+  });
+
+  it('tells listeners of every change', async () => {
+    await sessions.run('1');
+    await sessions.kernels.shutdown('one');
+    const seen = sessions.changes.map((kernel) => kernel.status);
+    expect(seen.filter((status, i) => status !== seen[i - 1])).toEqual(['starting', 'idle', 'busy', 'idle', 'dead']);
+  });
+
+  it('gives up a cell that is stopped while its kernel starts', async () => {
+    const begun = sessions.begin('1');
+    const other = sessions.begin('1', { sessionId: 'two' });
+    await sessions.kernels.endSession('one');
+    expect((await (await begun).work.ended).outcome.$case).toBe('couldNotStart');
+    await (
+      await other
+    ).work.ended;
+  });
+
+  it('says why a kernel did not start', async () => {
+    const broken = new TestSessions({ python: '/bin/false' });
+    try {
+      const { end, log } = await broken.run('1');
+      expect(end).toMatchObject({
+        outcome: { $case: 'couldNotStart', value: { reason: expect.stringContaining('exited with code 1') } },
+        statePreserved: false,
+      });
+      expect(log.events).toEqual([]);
+    } finally {
+      await broken.close();
+    }
+  });
+});
+
+describe('a stock kernel', () => {
+  it('serves where our launcher does not start, and says that it is less exact', async () => {
+    const supportDir = mkdtempSync(path.join(tmpdir(), 'ship-support-'));
+    cpSync(path.join(SUPPORT_DIR, 'kernel_launcher.py'), path.join(supportDir, 'kernel_launcher.py'));
+    const sessions = new TestSessions({ supportDir });
+    try {
+      const { log, end } = await sessions.run('print("hello")\n1 + 1');
+      expect(sessions.warnings).toMatchObject([{ reason: expect.stringContaining('shipyard_kernel') }]);
+      expect(log.of('started')).toMatchObject([{ byteExact: false, lossless: false }]);
+      expect(log.text()).toBe('hello\n');
+      expect(log.of('result')).toHaveLength(1);
+      expect(end.outcome).toEqual(COMPLETED);
+
+      const stuck = await sessions.begin('print("running")\nwhile True: pass');
+      await stuck.log.printed('running');
+      stuck.work.interrupt();
+      expect((await stuck.work.ended).outcome).toEqual(RAISED);
+
+      const asking = await sessions.begin('print(input("?"))', { allowStdin: true });
+      await asking.log.next('inputRequest');
+      asking.work.answerInput?.(asking.log.lastSequence, 'answer');
+      await asking.work.ended;
+      expect(asking.log.text()).toBe('answer\n');
+    } finally {
+      await sessions.close();
+      rmSync(supportDir, { recursive: true });
+    }
+  });
+});

@@ -1,0 +1,15 @@
+import type { KernelService, WorkKind } from '../executions/execution.js';
+import type { PartDeps } from '../part-deps.js';
+import { createCellKind } from './cell-kind.js';
+import { Kernels } from './kernels.js';
+
+/** Python for the ship's sessions. Starts nothing by itself, and loads ZeroMQ with the first kernel. */
+export function openPython(deps: PartDeps): { cells: WorkKind; kernels: KernelService } {
+  const kernels = new Kernels({
+    stateDir: deps.config.stateDir,
+    log: deps.log,
+    sessions: deps.sessions,
+    background: (sessionId) => deps.background(sessionId),
+  });
+  return { cells: createCellKind({ kernels }), kernels };
+}

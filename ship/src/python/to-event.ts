@@ -1,0 +1,109 @@
+import type { CellError, Comm, Display, MimeItem } from '../../../proto/gen/shipyard/execution/v1/execution.js';
+import type { EventBody } from '../executions/execution.js';
+import { toInteger, toObject, toText, type KernelReply } from './wire.js';
+
+/** What a message on iopub says: a piece of output, an event, or nothing that the log keeps (status, execute_input). */
+export type Meaning =
+  { readonly stream: 'stdout' | 'stderr'; readonly bytes: Uint8Array } | { readonly event: EventBody } | undefined;
+
+/** @param executionCount In[n] of the cell, for its errors */
+export function toMeaning(message: KernelReply, executionCount: number): Meaning {
+  const { content } = message;
+  switch (message.type) {
+    case 'stream':
+      return toOutput(message);
+    case 'display_data':
+      return { event: { $case: 'display', value: toDisplay(content) } };
+    case 'update_display_data':
+      return { event: { $case: 'updateDisplay', value: toDisplay(content) } };
+    case 'execute_result':
+      return { event: { $case: 'result', value: toDisplay(content) } };
+    case 'clear_output':
+      return { event: { $case: 'clearOutput', value: { wait: content['wait'] === true } } };
+    case 'error':
+      return { event: { $case: 'error', value: toCellError(content, executionCount) } };
+    case 'comm_open':
+      return { event: { $case: 'commOpen', value: toComm(message) } };
+    case 'comm_msg':
+      return { event: { $case: 'commMsg', value: toComm(message) } };
+    case 'comm_close':
+      return { event: { $case: 'commClose', value: toComm(message) } };
+    default:
+      return undefined;
+  }
+}
+
+function toOutput({ content, buffers }: KernelReply): Meaning {
+  const stream = content['name'] === 'stderr' ? 'stderr' : 'stdout';
+  // Where the text cannot say it all, our launcher sends the bytes beside it.
+  const bytes = buffers[0] ?? Buffer.from(toText(content['text']), 'utf8');
+  return bytes.length > 0 ? { stream, bytes } : undefined;
+}
+
+function toDisplay(content: KernelReply['content']): Display {
+  return {
+    items: toItems(content['data']),
+    metadataJson: JSON.stringify(toObject(content['metadata'])),
+    displayId: toText(toObject(content['transient'])['display_id']),
+    executionCount: toInteger(content['execution_count']),
+    largeFields: [],
+  };
+}
+
+/** A display of what `obj?` and `%page` show: in a notebook a pager, which only the reply carries. */
+export function toPages(reply: KernelReply): EventBody[] {
+  const payloads: unknown = reply.content['payload'];
+  if (!Array.isArray(payloads)) return [];
+  return payloads
+    .map(toObject)
+    .filter((payload) => payload['source'] === 'page')
+    .map((payload) => ({ $case: 'display' as const, value: toDisplay(payload) }));
+}
+
+/** @param content of an `error` message or of a reply with status error */
+export function toCellError(content: KernelReply['content'], executionCount: number): CellError {
+  const traceback: unknown = content['traceback'];
+  return {
+    name: toText(content['ename']),
+    value: toText(content['evalue']),
+    traceback: Array.isArray(traceback) ? traceback.map(toText) : [],
+    executionCount,
+    largeFields: [],
+  };
+}
+
+function toComm({ content, metadata, buffers }: KernelReply): Comm {
+  return {
+    commId: toText(content['comm_id']),
+    targetName: toText(content['target_name']),
+    dataJson: JSON.stringify(content['data'] ?? {}),
+    metadataJson: JSON.stringify(metadata),
+    buffers: [...buffers],
+    largeFields: [],
+  };
+}
+
+function toItems(data: unknown): MimeItem[] {
+  return Object.entries(toObject(data)).map(([mimeType, value]) => ({ mimeType, content: toContent(mimeType, value) }));
+}
+
+function toContent(mimeType: string, value: unknown): MimeItem['content'] {
+  if (typeof value === 'string') {
+    return isBinary(mimeType) ? { $case: 'data', value: Buffer.from(value, 'base64') } : { $case: 'text', value };
+  }
+  // Text as lines (notebooks' form), or a JSON value.
+  if (!isJson(mimeType) && Array.isArray(value)) return { $case: 'text', value: value.map(toText).join('') };
+  return { $case: 'text', value: JSON.stringify(value) };
+}
+
+/** Types that Jupyter carries as base64. SVG and XML are text. */
+function isBinary(mimeType: string): boolean {
+  if (mimeType.endsWith('+xml') || mimeType.endsWith('+json')) return false;
+  return /^(image|audio|video|font)\//.test(mimeType) || BINARY.has(mimeType);
+}
+
+const BINARY: ReadonlySet<string> = new Set(['application/pdf', 'application/octet-stream', 'application/zip']);
+
+function isJson(mimeType: string): boolean {
+  return mimeType === 'application/json' || mimeType.endsWith('+json');
+}
