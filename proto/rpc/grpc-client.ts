@@ -10,6 +10,7 @@ import {
   type ClientWritableStream,
   type ServiceError,
 } from '@grpc/grpc-js';
+import { abandonable } from './abandonable.js';
 import { Abortable } from './abortable.js';
 import { abortReason, deadlineExceeded } from './call.js';
 import type { Transport } from './client.js';
@@ -39,7 +40,11 @@ const NO_OPTIONS: CallOptions = {};
  * @param address "host:port" or "unix:/path"
  */
 export function openGrpcChannel(address: string, options: GrpcChannelOptions = {}): GrpcTransport {
-  const client = new Client(address, options.credentials ?? grpcCredentials.createInsecure(), CHANNEL_OPTIONS);
+  const client = new Client(
+    address,
+    abandonable(options.credentials ?? grpcCredentials.createInsecure()),
+    CHANNEL_OPTIONS,
+  );
   const withDefaults = (own: CallOptions): CallOptions => {
     if (own.signal?.aborted) throw abortReason(own.signal);
     if (own.timeoutMs !== undefined && own.timeoutMs < 0) throw deadlineExceeded();

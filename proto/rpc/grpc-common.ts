@@ -1,9 +1,12 @@
 /** What both sides of the grpc-js binding share: metadata, statuses and channel options. */
-import { Metadata, type ChannelOptions, type ServiceError, status } from '@grpc/grpc-js';
+import { logVerbosity, Metadata, setLogVerbosity, status, type ChannelOptions, type ServiceError } from '@grpc/grpc-js';
 import { linkLost } from './link-lost.js';
 import { StatusError } from './status-error.js';
 import { FLOW_CONTROL_WINDOW_BYTES } from './window.js';
 import { fromWireStatus, toWireStatus } from './wire-status.js';
+
+// grpc-js writes lines of its own to standard error; whatever they say reaches us as an error too, and goes to our log.
+if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
 
 const DETAILS_KEY = 'grpc-status-details-bin';
 

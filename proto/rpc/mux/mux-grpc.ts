@@ -2,6 +2,7 @@
 import { Client, credentials as grpcCredentials, type ChannelCredentials } from '@grpc/grpc-js';
 import type { Hello } from '../../gen/shipyard/mux/v1/mux.js';
 import { MuxServiceDefinition } from '../../gen/shipyard/mux/v1/mux.js';
+import { abandonable } from '../abandonable.js';
 import { abortReason } from '../call.js';
 import { CHANNEL_OPTIONS, identity, toMetadata } from '../grpc-common.js';
 import { linkLost } from '../link-lost.js';
@@ -53,7 +54,11 @@ export async function dialMux(address: string, options: DialMuxOptions = {}): Pr
   if (signal?.aborted) throw abortReason(signal);
   const metadata = { ...options.metadata };
   if (options.token !== undefined) metadata.authorization = `Bearer ${options.token}`;
-  const client = new Client(address, options.credentials ?? grpcCredentials.createInsecure(), CHANNEL_OPTIONS);
+  const client = new Client(
+    address,
+    abandonable(options.credentials ?? grpcCredentials.createInsecure()),
+    CHANNEL_OPTIONS,
+  );
   const call = client.makeBidiStreamRequest(connectPath, identity, identity, toMetadata(metadata), {});
   const connection = new MuxConnection(new DialledLink(call), {
     role: 'dialer',

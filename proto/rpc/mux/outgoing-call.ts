@@ -11,6 +11,9 @@ import { MessageReceiver } from './message-receiver.js';
 import { MessageSender } from './message-sender.js';
 import type { Outbox } from './outbox.js';
 
+/** A peer that has not closed a call so long after its deadline is told to. */
+const DEADLINE_GRACE_MS = 1000;
+
 const NO_METADATA = {};
 const CALL_OVER = new StatusError('CANCELLED', 'the call is over');
 
@@ -76,7 +79,7 @@ export class OutgoingCall {
     );
     signal?.addEventListener('abort', this.#onAbort);
     if (remainingMs > 0 && remainingMs <= LONGEST_TIMER_MS) {
-      this.#timer = setTimeout(() => this.cancel(deadlineExceeded(remainingMs)), remainingMs);
+      this.#timer = setTimeout(() => this.#expire(remainingMs), remainingMs);
     }
     if (inlined) return;
     if (Buffer.isBuffer(request)) {
@@ -105,10 +108,21 @@ export class OutgoingCall {
     if (!this.#over) this.#outbox.control(encodeFrame(this.callId, { $case: 'halfClose', value: {} }));
   }
 
-  /** The caller has lost interest, or its deadline passed: it hears at once, the peer is told, and its Close is awaited. */
+  /** The caller has lost interest: it hears at once, the peer is told, and its Close is awaited. */
   cancel(reason: StatusError): void {
     if (this.#over) return;
     this.#end(reason, true);
+    this.#sendCancel();
+  }
+
+  /** The peer keeps the same deadline, and its handler is to hear of that and not of a cancel: Cancel only follows late. */
+  #expire(timeoutMs: number): void {
+    if (this.#over) return;
+    this.#end(deadlineExceeded(timeoutMs), true);
+    this.#timer = setTimeout(() => this.#sendCancel(), DEADLINE_GRACE_MS).unref();
+  }
+
+  #sendCancel(): void {
     this.#outbox.control(encodeFrame(this.callId, { $case: 'cancel', value: {} }));
   }
 
@@ -123,12 +137,14 @@ export class OutgoingCall {
 
   closed(close: Close): void {
     this.#forget(this.callId);
+    clearTimeout(this.#timer);
     if (close.response && !this.#over) this.receiver.receiveInline(close.response);
     this.#end(close.code === 0 ? undefined : fromWireStatus(close.code, close.message, close.statusDetails), false);
   }
 
   /** The connection is gone. */
   lost(error: StatusError): void {
+    clearTimeout(this.#timer);
     this.#end(error, false);
   }
 
