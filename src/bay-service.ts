@@ -1,4 +1,8 @@
-import { ShipState as ProtoState, type BayServiceDefinition, type CreateShipRequest } from '../proto/gen/shipyard/bay/v1/bay.js';
+import {
+  ShipState as ProtoState,
+  type BayServiceDefinition,
+  type CreateShipRequest,
+} from '../proto/gen/shipyard/bay/v1/bay.js';
 import type { Implementation } from '../proto/rpc/definition.js';
 import { StatusError } from '../proto/rpc/status-error.js';
 import { createShip, type CreateOptions } from './ships/create-ship.js';
@@ -29,7 +33,9 @@ export function createBayService(deps: BayServiceDeps): Implementation<typeof Ba
     createShip: async (request, ctx) =>
       answer(await createShip(deps, toCreateOptions(deps, request), ctx.signal), { fresh: true }),
     getShip: async ({ shipId }) => answer(await getShip(deps, shipId)),
-    listShips: async ({ states }) => ({ ships: (await deps.store.listShips(toStates(states))).map((ship) => answer(ship)) }),
+    listShips: async ({ states }) => ({
+      ships: (await deps.store.listShips(toStates(states))).map((ship) => answer(ship)),
+    }),
     stopShip: async ({ shipId }, ctx) => answer(await ensureStopped(deps, shipId, ctx.signal)),
     deleteShip: async ({ shipId, keepWorkspace }) => {
       await deleteShip(deps, shipId, { keepWorkspace });
@@ -82,7 +88,8 @@ function toSpec({ spec }: CreateShipRequest): Partial<ShipSpec> {
 const LONGEST_TTL_SECONDS = 100 * 365 * 24 * 3600;
 
 function checkTtl(ttlSeconds: number): number {
-  if (!Number.isInteger(ttlSeconds) || ttlSeconds <= 0) throw invalid('ttl_seconds', 'must be greater than 0', ttlSeconds);
+  if (!Number.isInteger(ttlSeconds) || ttlSeconds <= 0)
+    throw invalid('ttl_seconds', 'must be greater than 0', ttlSeconds);
   return Math.min(ttlSeconds, LONGEST_TTL_SECONDS);
 }
 

@@ -9,6 +9,7 @@ import { isPassedOn, SHIP_ENV_PREFIX, toShipEnvironment } from './ship-environme
 import { parseDatabaseUrl } from './store/database-url.js';
 import type { NetworkException } from './drivers/local-driver/network-rules.js';
 import type { ShipSpec } from './ships/ship.js';
+import type { LogLevel } from './telemetry/log.js';
 
 /** What Bay is told, checked and with its defaults. */
 export interface Config {
@@ -44,7 +45,7 @@ export interface Config {
   readonly python: string | undefined;
   /** XDG_RUNTIME_DIR, where sockets of local ships lie. */
   readonly runtimeDir: string | undefined;
-  readonly logLevel: Values['LOG_LEVEL'];
+  readonly logLevel: LogLevel;
   /** What the operator should know of these settings. */
   readonly warnings: readonly string[];
 }
@@ -159,7 +160,8 @@ function readListening(values: Values, problems: ConfigProblem[]): Pick<Config, 
   const usesDefaultToken = values.ACCESS_TOKEN === DEFAULT_TOKEN;
   const host = values.HOST ?? (usesDefaultToken ? '127.0.0.1' : '0.0.0.0');
   if (usesDefaultToken && !isLoopback(host)) {
-    const allowed = 'must be a loopback address while ACCESS_TOKEN is the documented default: set an ACCESS_TOKEN of your own';
+    const allowed =
+      'must be a loopback address while ACCESS_TOKEN is the documented default: set an ACCESS_TOKEN of your own';
     problems.push({ variable: 'HOST', value: host, allowed });
   }
   return { host, usesDefaultToken };

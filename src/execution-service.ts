@@ -22,20 +22,28 @@ export function createExecutionService(deps: ShipsDeps): Implementation<typeof E
       );
     },
     getExecution: (request, ctx) =>
-      forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) => executions.getExecution(request, options)),
+      forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) =>
+        executions.getExecution(request, options),
+      ),
     listExecutions: (request, ctx) =>
-      forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) => executions.listExecutions(request, options)),
+      forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) =>
+        executions.listExecutions(request, options),
+      ),
     writeInput: (request, ctx) =>
       forwardCall(deps, request, ctx, { repeatable: request.offset !== undefined }, ({ executions }, options) =>
         executions.writeInput(request, options),
       ),
     resizeTerminal: (request, ctx) =>
-      forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) => executions.resizeTerminal(request, options)),
+      forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) =>
+        executions.resizeTerminal(request, options),
+      ),
     answerInput: (request, ctx) =>
       forwardCall(deps, request, ctx, ONCE, ({ executions }, options) => executions.answerInput(request, options)),
     signalExecution: (request, ctx) => {
       const control = withControlId(request);
-      return forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) => executions.signalExecution(control, options));
+      return forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) =>
+        executions.signalExecution(control, options),
+      );
     },
     interruptExecution: (request, ctx) => {
       const control = withControlId(request);
@@ -45,20 +53,28 @@ export function createExecutionService(deps: ShipsDeps): Implementation<typeof E
     },
     cancelExecution: (request, ctx) => {
       const control = withControlId(request);
-      return forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) => executions.cancelExecution(control, options));
+      return forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) =>
+        executions.cancelExecution(control, options),
+      );
     },
     startKernel: (request, ctx) =>
-      forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) => executions.startKernel(request, options)),
+      forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) =>
+        executions.startKernel(request, options),
+      ),
     restartKernel: (request, ctx) => {
       const control = withControlId(request);
-      return forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) => executions.restartKernel(control, options));
+      return forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) =>
+        executions.restartKernel(control, options),
+      );
     },
     getKernel: (request, ctx) =>
       forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) => executions.getKernel(request, options)),
     shutdownKernel: (request, ctx) =>
       forwardCall(deps, request, ctx, ONCE, ({ executions }, options) => executions.shutdownKernel(request, options)),
     listKernels: (request, ctx) =>
-      forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) => executions.listKernels(request, options)),
+      forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) =>
+        executions.listKernels(request, options),
+      ),
   };
 }
 

@@ -13,7 +13,9 @@ export function createFileService(deps: ShipsDeps): Implementation<typeof FileSe
     readText: (request, ctx) =>
       forwardCall(deps, request, ctx, REPEATABLE, ({ files }, options) => files.readText(request, options)),
     writeText: (request, ctx) =>
-      forwardCall(deps, request, ctx, { repeatable: !request.append }, ({ files }, options) => files.writeText(request, options)),
+      forwardCall(deps, request, ctx, { repeatable: !request.append }, ({ files }, options) =>
+        files.writeText(request, options),
+      ),
     editText: (request, ctx) =>
       forwardCall(deps, request, ctx, ONCE, ({ files }, options) => files.editText(request, options)),
     deleteFile: (request, ctx) =>

@@ -34,7 +34,10 @@ export interface ShipEnvironment {
 
 /** The environment of code in ships: TZ, proxies, authorities, package indexes, and every SHIP_ENV_<NAME> as NAME. */
 export function toShipEnvironment(bay: Readonly<Record<string, string | undefined>>): ShipEnvironment {
-  const environment: Record<string, string> = { LANG: 'C.UTF-8', TZ: bay.TZ || Intl.DateTimeFormat().resolvedOptions().timeZone };
+  const environment: Record<string, string> = {
+    LANG: 'C.UTF-8',
+    TZ: bay.TZ || Intl.DateTimeFormat().resolvedOptions().timeZone,
+  };
   const withheld: string[] = [];
   const own = Object.entries(bay).flatMap(([name, value]): [string, string][] =>
     value !== undefined && name.startsWith(SHIP_ENV_PREFIX) ? [[name.slice(SHIP_ENV_PREFIX.length), value]] : [],

@@ -12,7 +12,9 @@ export class ConfigError extends Error {
   readonly problems: readonly ConfigProblem[];
 
   constructor(problems: readonly ConfigProblem[]) {
-    const lines = problems.map(({ variable, value, allowed }) => `  ${variable}${value === undefined ? '' : `=${value}`}: ${allowed}`);
+    const lines = problems.map(
+      ({ variable, value, allowed }) => `  ${variable}${value === undefined ? '' : `=${value}`}: ${allowed}`,
+    );
     super(`Bay cannot start with this configuration:\n${lines.join('\n')}`);
     this.problems = problems;
   }

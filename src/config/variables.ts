@@ -31,7 +31,12 @@ export const VARIABLES = {
     doc: 'The bearer token of every call. Set one of your own.',
     secret: true,
   }),
-  TLS_CERT_FILE: variable({ read: (text) => text, byDefault: '', fallback: undefined, doc: 'Certificate chain (PEM); with `TLS_KEY_FILE` both ports speak TLS.' }),
+  TLS_CERT_FILE: variable({
+    read: (text) => text,
+    byDefault: '',
+    fallback: undefined,
+    doc: 'Certificate chain (PEM); with `TLS_KEY_FILE` both ports speak TLS.',
+  }),
   TLS_KEY_FILE: variable({ read: (text) => text, byDefault: '', fallback: undefined, doc: 'Private key (PEM).' }),
   CORS_ORIGINS: variable({
     read: readOrigins,
@@ -40,21 +45,36 @@ export const VARIABLES = {
     fallback: [] as readonly string[],
     doc: 'Origins whose pages may call Bay from a browser, separated by commas. Unset: none.',
   }),
-  MAX_UPLOAD_SIZE: variable({ ...bytes(), byDefault: '104857600', fallback: 104_857_600, doc: 'Largest upload, in bytes.' }),
+  MAX_UPLOAD_SIZE: variable({
+    ...bytes(),
+    byDefault: '104857600',
+    fallback: 104_857_600,
+    doc: 'Largest upload, in bytes.',
+  }),
   CONTAINER_DRIVER: variable({
     ...oneOf(['docker', 'docker-host', 'podman', 'podman-host', 'kubernetes', 'local']),
     byDefault: '',
     fallback: undefined,
     doc: 'Where ships live. This version has `local`, which is also taken where it is unset.',
   }),
-  MAX_SHIP_NUM: variable({ ...integer(1, 1_000_000), byDefault: '10', fallback: 10, doc: 'Ships at once, those that start or stop included.' }),
+  MAX_SHIP_NUM: variable({
+    ...integer(1, 1_000_000),
+    byDefault: '10',
+    fallback: 10,
+    doc: 'Ships at once, those that start or stop included.',
+  }),
   BEHAVIOR_AFTER_MAX_SHIP: variable({
     ...oneOf(['reject', 'wait']),
     byDefault: 'reject',
     fallback: 'reject' as const,
     doc: 'What a call for one more ship gets: `reject` answers 429 at once, `wait` queues it for at most 300 s, first come, first served.',
   }),
-  DEFAULT_SHIP_TTL: variable({ ...integer(1, 3_153_600_000), byDefault: '3600', fallback: 3600, doc: 'Seconds that a lease lasts beyond its last use, where the call does not say.' }),
+  DEFAULT_SHIP_TTL: variable({
+    ...integer(1, 3_153_600_000),
+    byDefault: '3600',
+    fallback: 3600,
+    doc: 'Seconds that a lease lasts beyond its last use, where the call does not say.',
+  }),
   DEFAULT_SHIP_CPUS: variable({
     read: (text) => (/^\d+(\.\d+)?$/.test(text) && Number(text) > 0 ? Number(text) : undefined),
     allowed: 'must be a number greater than 0',
@@ -69,7 +89,12 @@ export const VARIABLES = {
     fallback: 512 * 1024 ** 2,
     doc: 'Memory of a ship, where the call does not say: an integer with `k`, `m` or `g` (powers of 1024).',
   }),
-  SHIP_HEALTH_CHECK_TIMEOUT: variable({ ...integer(1, 86_400), byDefault: '60', fallback: 60, doc: 'Seconds that a ship may take until it answers.' }),
+  SHIP_HEALTH_CHECK_TIMEOUT: variable({
+    ...integer(1, 86_400),
+    byDefault: '60',
+    fallback: 60,
+    doc: 'Seconds that a ship may take until it answers.',
+  }),
   SHIP_HEALTH_CHECK_INTERVAL: variable({
     read: (text) => (/^\d+(\.\d+)?$/.test(text) && Number(text) > 0 ? Number(text) : undefined),
     allowed: 'must be a number greater than 0',
@@ -77,14 +102,24 @@ export const VARIABLES = {
     fallback: 2,
     doc: 'Taken for compatibility and not used: a ship is dialled until it answers, without pauses to speak of.',
   }),
-  SHIP_DATA_DIR: variable({ read: (text) => text, byDefault: '~/.shipyard/ships', fallback: undefined, doc: 'Workspaces, logs and state of ships.' }),
+  SHIP_DATA_DIR: variable({
+    read: (text) => text,
+    byDefault: '~/.shipyard/ships',
+    fallback: undefined,
+    doc: 'Workspaces, logs and state of ships.',
+  }),
   DATABASE_URL: variable({
     read: (text) => text,
     byDefault: 'sqlite+aiosqlite:///./bay.db',
     fallback: 'sqlite+aiosqlite:///./bay.db',
     doc: 'SQLite file: `sqlite:///relative` or `sqlite:////absolute`, with or without `+aiosqlite`. One of the original Shipyard is copied aside and taken over.',
   }),
-  SHIPYARD_STATE_DIR: variable({ read: (text) => text, byDefault: '~/.shipyard', fallback: '~/.shipyard', doc: 'Holds the key from which the tokens of ships are made. Mode 0700.' }),
+  SHIPYARD_STATE_DIR: variable({
+    read: (text) => text,
+    byDefault: '~/.shipyard',
+    fallback: '~/.shipyard',
+    doc: 'Holds the key from which the tokens of ships are made. Mode 0700.',
+  }),
   SHIP_NETWORK: variable({
     ...oneOf(['none', 'internet', 'open']),
     byDefault: '',
@@ -98,8 +133,18 @@ export const VARIABLES = {
     fallback: [],
     doc: 'Exceptions from the filter of `internet`, as `10.1.2.3/32:3128`, separated by commas: a mirror, a proxy.',
   }),
-  EXECUTION_LOG_MAX_BYTES: variable({ ...bytes(), byDefault: '1073741824', fallback: 1024 ** 3, doc: 'Output kept of one execution, in bytes.' }),
-  SHIP_LOG_MAX_BYTES: variable({ ...bytes(), byDefault: '4294967296', fallback: 4 * 1024 ** 3, doc: 'Output kept of all executions of a ship, in bytes.' }),
+  EXECUTION_LOG_MAX_BYTES: variable({
+    ...bytes(),
+    byDefault: '1073741824',
+    fallback: 1024 ** 3,
+    doc: 'Output kept of one execution, in bytes.',
+  }),
+  SHIP_LOG_MAX_BYTES: variable({
+    ...bytes(),
+    byDefault: '4294967296',
+    fallback: 4 * 1024 ** 3,
+    doc: 'Output kept of all executions of a ship, in bytes.',
+  }),
   LOCAL_DRIVER_ISOLATION: variable({
     ...oneOf(['auto', 'none']),
     byDefault: 'auto',
@@ -112,10 +157,30 @@ export const VARIABLES = {
     fallback: 1_900_000_000,
     doc: 'First uid of sessions, where Bay runs as root. Each session gets one of its own, which is not used again.',
   }),
-  BAY_EPHEMERAL: variable({ ...flag(), byDefault: 'false', fallback: false, doc: 'Ships end with Bay (for demos and tests).' }),
-  DOCKER_IMAGE: variable({ read: (text) => text, byDefault: 'ship:latest', fallback: 'ship:latest', doc: 'Image of ships. Not used by `local`.' }),
-  DOCKER_NETWORK: variable({ read: (text) => text, byDefault: 'shipyard', fallback: 'shipyard', doc: 'Network of ships. Not used by `local`.' }),
-  SHIPYARD_PYTHON: variable({ read: (text) => text, byDefault: '', fallback: undefined, doc: 'Python of local ships, with ipykernel. Unset: `.venv` of the installation, then `python3`.' }),
+  BAY_EPHEMERAL: variable({
+    ...flag(),
+    byDefault: 'false',
+    fallback: false,
+    doc: 'Ships end with Bay (for demos and tests).',
+  }),
+  DOCKER_IMAGE: variable({
+    read: (text) => text,
+    byDefault: 'ship:latest',
+    fallback: 'ship:latest',
+    doc: 'Image of ships. Not used by `local`.',
+  }),
+  DOCKER_NETWORK: variable({
+    read: (text) => text,
+    byDefault: 'shipyard',
+    fallback: 'shipyard',
+    doc: 'Network of ships. Not used by `local`.',
+  }),
+  SHIPYARD_PYTHON: variable({
+    read: (text) => text,
+    byDefault: '',
+    fallback: undefined,
+    doc: 'Python of local ships, with ipykernel. Unset: `.venv` of the installation, then `python3`.',
+  }),
   LOG_LEVEL: variable({
     read: (text) => LOG_LEVELS.find((level) => level === text.toLowerCase()),
     allowed: `must be one of ${LOG_LEVELS.join(', ')}`,
@@ -123,7 +188,12 @@ export const VARIABLES = {
     fallback: undefined,
     doc: '`debug`, `info`, `warn`, `error` or `silent`.',
   }),
-  DEBUG: variable({ ...flag(), byDefault: 'false', fallback: false, doc: 'The same as `LOG_LEVEL=debug`, where that is unset.' }),
+  DEBUG: variable({
+    ...flag(),
+    byDefault: 'false',
+    fallback: false,
+    doc: 'The same as `LOG_LEVEL=debug`, where that is unset.',
+  }),
 };
 
 export type VariableName = keyof typeof VARIABLES;
@@ -137,7 +207,12 @@ interface Reading<T> {
 }
 
 function variable<T, F>(
-  given: Reading<T> & { readonly byDefault: string; readonly fallback: F; readonly doc: string; readonly secret?: boolean },
+  given: Reading<T> & {
+    readonly byDefault: string;
+    readonly fallback: F;
+    readonly doc: string;
+    readonly secret?: boolean;
+  },
 ): Variable<T | F> {
   const { read, allowed = 'is not allowed', fallback, ...rest } = given;
   const schema = z
@@ -178,7 +253,10 @@ function flag(): Reading<boolean> {
 }
 
 function oneOf<const T extends string>(names: readonly T[]): Reading<T> {
-  return { read: (text) => names.find((name) => name === text.toLowerCase()), allowed: `must be one of ${names.join(', ')}` };
+  return {
+    read: (text) => names.find((name) => name === text.toLowerCase()),
+    allowed: `must be one of ${names.join(', ')}`,
+  };
 }
 
 function readOrigins(text: string): readonly string[] | undefined {

@@ -7,7 +7,7 @@ import { isLinkLost } from '../../proto/rpc/link-lost.js';
 import { StatusError } from '../../proto/rpc/status-error.js';
 import type { Endpoint } from '../drivers/driver.js';
 import type { Lease, Ship } from '../ships/ship.js';
-import type { Clock } from '../telemetry/clock.js';
+import { systemClock } from '../telemetry/clock.js';
 import type { Log } from '../telemetry/log.js';
 import type { DialledShip, FileChannel, ShipDialer } from './dial-ship.js';
 import { orAborted } from './or-aborted.js';
@@ -32,7 +32,6 @@ export interface ShipCalls {
 
 export interface ShipLinkDeps {
   readonly dialer: ShipDialer;
-  readonly clock: Clock;
   readonly log: Log;
   /** Sessions with unfinished work; called when the agent says so. */
   onActivity(shipId: string, sessionIds: readonly string[]): void;
@@ -105,7 +104,10 @@ export class ShipLink {
       if (this.#closed.signal.aborted) throw new StatusError('SHIP_NOT_RUNNING', 'Ship not found or not running');
       const leftMs = withinMs - this.downMs;
       if (leftMs <= 0) {
-        throw new StatusError('SHIP_UNREACHABLE', `the ship's agent has not answered for ${Math.round(this.downMs)} ms`);
+        throw new StatusError(
+          'SHIP_UNREACHABLE',
+          `the ship's agent has not answered for ${Math.round(this.downMs)} ms`,
+        );
       }
       await this.#change(leftMs, signal);
     }
@@ -152,7 +154,10 @@ export class ShipLink {
   }
 
   /** Runs a call that is safe to repeat, again where the link broke under it. */
-  async repeat<T>(signal: AbortSignal, call: (calls: ShipCalls, options: { signal: AbortSignal }) => Promise<T>): Promise<T> {
+  async repeat<T>(
+    signal: AbortSignal,
+    call: (calls: ShipCalls, options: { signal: AbortSignal }) => Promise<T>,
+  ): Promise<T> {
     for (;;) {
       const calls = await this.calls(signal);
       try {
@@ -224,7 +229,7 @@ export class ShipLink {
       if (this.#closed.signal.aborted) return;
       this.#deps.onTrouble(this);
       const pause = REDIAL_MS[Math.min(attempt, REDIAL_MS.length - 1)] ?? 100;
-      await this.#deps.clock.sleep(pause, this.#closed.signal).catch(() => undefined);
+      await systemClock.sleep(pause, this.#closed.signal).catch(() => undefined);
     }
   }
 
@@ -277,7 +282,7 @@ export class ShipLink {
         if (isLinkLost(error) || this.#closed.signal.aborted) return;
         this.#deps.log.warn({ shipId: this.shipId, err: error }, 'watching a ship failed');
       }
-      await this.#deps.clock.sleep(1000, this.#closed.signal).catch(() => undefined);
+      await systemClock.sleep(1000, this.#closed.signal).catch(() => undefined);
     }
   }
 
@@ -302,7 +307,10 @@ export class ShipLink {
       const lease = await this.#deps.readLease(this.shipId);
       if (!lease || this.#closed.signal.aborted) return;
       const fence = { incarnation: this.incarnation, number: lease.fence };
-      await calls.ship.setLease({ fence, remainingMs: lease.remainingMs }, { timeoutMs: 5000, signal: this.#closed.signal });
+      await calls.ship.setLease(
+        { fence, remainingMs: lease.remainingMs },
+        { timeoutMs: 5000, signal: this.#closed.signal },
+      );
     } catch (error) {
       if (this.#closed.signal.aborted || isLinkLost(error)) return;
       this.#deps.log.warn({ shipId: this.shipId, err: error }, 'could not tell a ship of its lease');

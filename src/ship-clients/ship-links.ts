@@ -55,7 +55,8 @@ export class ShipLinks {
         if (!link.closed.aborted) this.#deps.onDeath(ship, death);
       },
       (error: unknown) => {
-        if (!link.closed.aborted) this.#deps.log.warn({ shipId: ship.id, err: error }, 'cannot watch a ship for its death');
+        if (!link.closed.aborted)
+          this.#deps.log.warn({ shipId: ship.id, err: error }, 'cannot watch a ship for its death');
       },
     );
   }

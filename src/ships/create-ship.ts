@@ -106,7 +106,8 @@ async function takeSeat(
 
 /** The ship is started, stopped or deleted by somebody, each of which is bounded in time. */
 async function untilChanged(deps: ShipsDeps, shipId: string, seen: number, signal: AbortSignal): Promise<void> {
-  const late = () => new StatusError('DRIVER_UNAVAILABLE', "the session's ship is being stopped and does not come to an end");
+  const late = () =>
+    new StatusError('DRIVER_UNAVAILABLE', "the session's ship is being stopped and does not come to an end");
   await withDeadline(deps.clock, deps.settings.startTimeoutMs + STOP_TIMEOUT_MS, late, signal, (bounded) =>
     deps.store.changes.waitFor(shipId, seen, bounded),
   );
@@ -127,7 +128,9 @@ class Waiting {
   async turn(signal: AbortSignal): Promise<void> {
     const { clock, queue, settings } = this.#deps;
     if (settings.whenFull === 'reject') {
-      throw new StatusError('SHIP_LIMIT_REACHED', 'Maximum number of ships reached', { details: { max_ships: settings.maxShips } });
+      throw new StatusError('SHIP_LIMIT_REACHED', 'Maximum number of ships reached', {
+        details: { max_ships: settings.maxShips },
+      });
     }
     const ticket = (this.ticket ??= queue.join());
     const began = clock.now().getTime();

@@ -8,7 +8,11 @@ import { openSeat } from './open-seat.js';
 import type { ShipsDeps } from './ships-deps.js';
 
 /** Starts the execution, whose id is set, and passes its events on from the first. */
-export function forwardStart(deps: ShipsDeps, request: StartExecutionRequest, ctx: CallContext): AsyncIterable<Uint8Array> {
+export function forwardStart(
+  deps: ShipsDeps,
+  request: StartExecutionRequest,
+  ctx: CallContext,
+): AsyncIterable<Uint8Array> {
   return forwardEvents(deps, request, ctx, {
     next: 1,
     strict: false,
@@ -17,7 +21,11 @@ export function forwardStart(deps: ShipsDeps, request: StartExecutionRequest, ct
 }
 
 /** Passes an execution's events on from the number asked for. */
-export function forwardAttach(deps: ShipsDeps, request: AttachExecutionRequest, ctx: CallContext): AsyncIterable<Uint8Array> {
+export function forwardAttach(
+  deps: ShipsDeps,
+  request: AttachExecutionRequest,
+  ctx: CallContext,
+): AsyncIterable<Uint8Array> {
   return forwardEvents(deps, request, ctx, {
     next: request.fromSequence,
     strict: request.strict,
@@ -51,9 +59,7 @@ async function* forwardEvents(
       const calls = await seat.link.calls(ctx.signal);
       const attach = { shipId, sessionId, executionId, fromSequence: held + 1, strict: reading.strict };
       const events =
-        held === 0
-          ? reading.open(calls, ctx.signal)
-          : calls.executions.attachExecution(attach, { signal: ctx.signal });
+        held === 0 ? reading.open(calls, ctx.signal) : calls.executions.attachExecution(attach, { signal: ctx.signal });
       try {
         for await (const event of events) {
           const { sequence, ended } = readEventHead(event);

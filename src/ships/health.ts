@@ -1,5 +1,6 @@
 import type { Inspection } from '../drivers/driver.js';
 import type { ShipRecord } from '../store/store.js';
+import { systemClock } from '../telemetry/clock.js';
 import type { Ship } from './ship.js';
 import type { ShipsDeps } from './ships-deps.js';
 import { stopShip } from './stop-ship.js';
@@ -57,7 +58,7 @@ export class HealthWatch {
   }
 
   async #look({ id, incarnation }: Pick<Ship, 'id' | 'incarnation'>): Promise<void> {
-    const { store, log, clock } = this.#deps;
+    const { store, log } = this.#deps;
     try {
       const ship = await store.getShip(id);
       if (ship?.state !== 'RUNNING' || ship.incarnation !== incarnation) return;
@@ -65,7 +66,7 @@ export class HealthWatch {
     } catch (error) {
       log.warn({ shipId: id, err: error }, 'could not look whether a ship lives');
     }
-    await clock.sleep(this.#pauseMs);
+    await systemClock.sleep(this.#pauseMs);
   }
 
   async #bury(ship: Ship, death: Inspection): Promise<void> {

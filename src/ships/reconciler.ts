@@ -88,7 +88,9 @@ export class Reconciler {
       const { shipId, incarnation } = life;
       this.#deps.log.warn({ shipId, incarnation }, 'ending something of a ship that should not live');
       if (this.#deps.links.get(shipId)?.incarnation === incarnation) this.#deps.links.close(shipId);
-      await this.#deps.driver.stop(toShip(life, this.#deps.clock.now()), { signal: AbortSignal.timeout(STOP_TIMEOUT_MS) });
+      await this.#deps.driver.stop(toShip(life, this.#deps.clock.now()), {
+        signal: AbortSignal.timeout(STOP_TIMEOUT_MS),
+      });
     });
   }
 

@@ -21,7 +21,8 @@ export async function startShip(
     return await deps.shipLocks.run(ship.id, undefined, async () => {
       try {
         const seconds = deps.settings.startTimeoutMs / 1000;
-        const late = () => new StatusError('SHIP_START_FAILED', `Ship failed to become ready within ${seconds} seconds`);
+        const late = () =>
+          new StatusError('SHIP_START_FAILED', `Ship failed to become ready within ${seconds} seconds`);
         const outer = AbortSignal.any([signal, aborter.signal]);
         return await withDeadline(deps.clock, deps.settings.startTimeoutMs, late, outer, (bounded) =>
           bringUp(deps, ship, lease, bounded),
@@ -38,7 +39,12 @@ export async function startShip(
   }
 }
 
-async function bringUp(deps: ShipsDeps, ship: ShipRecord, lease: LeaseRecord, signal: AbortSignal): Promise<ShipRecord> {
+async function bringUp(
+  deps: ShipsDeps,
+  ship: ShipRecord,
+  lease: LeaseRecord,
+  signal: AbortSignal,
+): Promise<ShipRecord> {
   const started = await deps.driver.start(ship, { token: deps.links.token(ship), signal });
   signal.throwIfAborted();
   const recorded = await deps.store.recordStart(ship, started);
@@ -50,7 +56,8 @@ async function bringUp(deps: ShipsDeps, ship: ShipRecord, lease: LeaseRecord, si
     const alive = AbortSignal.any([signal, life.signal]);
     deps.driver.died?.(recorded, alive).then(
       (death) => {
-        if (death.state === 'gone') life.abort(new StatusError('SHIP_START_FAILED', `the ship died while it started: ${death.reason}`));
+        if (death.state === 'gone')
+          life.abort(new StatusError('SHIP_START_FAILED', `the ship died while it started: ${death.reason}`));
       },
       () => undefined, // the deadline notices instead
     );
@@ -71,7 +78,10 @@ async function bringUp(deps: ShipsDeps, ship: ShipRecord, lease: LeaseRecord, si
  */
 export async function undoStart(deps: ShipsDeps, ship: ShipRecord, reason: string): Promise<void> {
   try {
-    const failed = await deps.store.transition(ship, 'FAILED', { now: deps.clock.now(), reason: `start failed: ${reason}` });
+    const failed = await deps.store.transition(ship, 'FAILED', {
+      now: deps.clock.now(),
+      reason: `start failed: ${reason}`,
+    });
     await endIncarnation(deps, failed ?? ship);
     if (failed) await finishUndo(deps, failed);
   } catch (error) {
@@ -94,8 +104,10 @@ function lost(): StatusError {
 }
 
 function toStartFailure(thrown: unknown): StatusError {
-  const error = thrown instanceof Error && thrown.name === 'AbortError' && isStatusError(thrown.cause) ? thrown.cause : thrown;
-  if (!isStatusError(error)) return new StatusError('SHIP_START_FAILED', 'the ship could not be started', { cause: error });
+  const error =
+    thrown instanceof Error && thrown.name === 'AbortError' && isStatusError(thrown.cause) ? thrown.cause : thrown;
+  if (!isStatusError(error))
+    return new StatusError('SHIP_START_FAILED', 'the ship could not be started', { cause: error });
   if (error.reason !== 'SHIP_UNREACHABLE' && error.reason !== 'SHIP_NOT_RUNNING') return error;
   return new StatusError('SHIP_START_FAILED', error.message, { cause: error });
 }

@@ -16,6 +16,8 @@ export interface StopOptions {
 
 /** Before the agent kills what does not end. */
 const GRACE_MS = 500;
+/** Bounds the end of all ships together. */
+export const STOP_EVERY_TIMEOUT_MS = 60_000;
 const SHUTDOWN_TIMEOUT_MS = 3_000;
 
 /**
@@ -26,7 +28,11 @@ const SHUTDOWN_TIMEOUT_MS = 3_000;
  *
  * @throws StatusError DRIVER_UNAVAILABLE: the ship stays STOPPING and the reconciler finishes it
  */
-export async function stopShip(deps: ShipsDeps, ship: ShipRecord, options: StopOptions = {}): Promise<ShipRecord | undefined> {
+export async function stopShip(
+  deps: ShipsDeps,
+  ship: ShipRecord,
+  options: StopOptions = {},
+): Promise<ShipRecord | undefined> {
   const { ifExpiredAt, reason = '' } = options;
   const claimed = await deps.store.transition(ship, 'STOPPING', { now: deps.clock.now(), ifExpiredAt, reason });
   if (!claimed) return undefined;
@@ -66,7 +72,8 @@ export async function ensureStopped(deps: ShipsDeps, shipId: string, signal: Abo
 /** Closes the link and ends the incarnation by force; the caller holds the ship's lock. */
 export async function endIncarnation(deps: ShipsDeps, ship: ShipRecord): Promise<void> {
   deps.links.close(ship.id);
-  const late = () => new StatusError('DRIVER_UNAVAILABLE', `the ${deps.driver.name} driver did not end the ship in time`);
+  const late = () =>
+    new StatusError('DRIVER_UNAVAILABLE', `the ${deps.driver.name} driver did not end the ship in time`);
   await withDeadline(deps.clock, STOP_TIMEOUT_MS, late, undefined, (signal) => deps.driver.stop(ship, { signal }));
 }
 

@@ -22,6 +22,7 @@ export function lockDatabase(file: string): { release(): void } {
     db.close();
     if (!isBusy(error)) throw error;
     throw new StoreError(`${file} is in use by another Bay${holder}: stop it, or give this one its own DATABASE_URL`, {
+      inUse: true,
       cause: error,
     });
   }

@@ -35,7 +35,10 @@ export async function grantLease(trx: Transaction<Database>, shipId: string, gra
   if (numUpdatedRows === 0n) {
     const uid = await takeUid(trx, grant.uidBase);
     const row = { ship_id: shipId, session_id: grant.sessionId, uid, home_name: `session-${uid}`, create_time: time };
-    await trx.insertInto('leases').values({ ...row, ...held }).execute();
+    await trx
+      .insertInto('leases')
+      .values({ ...row, ...held })
+      .execute();
   }
   const lease = await readLease(trx, shipId, grant.sessionId);
   if (!lease) throw new Error('a lease is not there in the transaction that wrote it');
@@ -54,7 +57,11 @@ async function takeUid(trx: Transaction<Database>, base: number): Promise<number
   return uid;
 }
 
-export async function readLease(db: Kysely<Database>, shipId: string, sessionId: string): Promise<LeaseRecord | undefined> {
+export async function readLease(
+  db: Kysely<Database>,
+  shipId: string,
+  sessionId: string,
+): Promise<LeaseRecord | undefined> {
   const row = await db
     .selectFrom('leases')
     .selectAll()

@@ -81,7 +81,7 @@ export function migrate(db: Sqlite.Database, file: string): void {
 /** Within the caller's transaction. */
 export function applyMigrations(db: Sqlite.Database, from: number): void {
   for (const migration of MIGRATIONS.slice(from)) db.exec(migration);
-  db.prepare(`INSERT INTO meta (key, value) VALUES ('schema_version', ?) ON CONFLICT DO UPDATE SET value = excluded.value`).run(
-    String(SCHEMA_VERSION),
-  );
+  db.prepare(
+    `INSERT INTO meta (key, value) VALUES ('schema_version', ?) ON CONFLICT DO UPDATE SET value = excluded.value`,
+  ).run(String(SCHEMA_VERSION));
 }

@@ -149,4 +149,3 @@ async function mustRead(trx: Transaction<Database>, shipId: string): Promise<Shi
   if (!ship) throw new Error(`ship ${shipId} is not there in the transaction that wrote it`);
   return ship;
 }
-

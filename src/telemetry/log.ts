@@ -1,4 +1,4 @@
-import { pino } from 'pino';
+import { pino, type Logger } from 'pino';
 import { PassThrough } from 'node:stream';
 import pretty from 'pino-pretty';
 
@@ -24,7 +24,7 @@ export interface LogOptions {
 }
 
 /** JSON lines, instants in UTC. Keys that name a secret are blotted out, should one ever get here. */
-export function createLog(options: LogOptions): Log {
+export function createLog(options: LogOptions): Logger {
   return pino(
     {
       level: options.level,

@@ -1,0 +1,56 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import type { Config } from './config.js';
+import type { Driver } from './drivers/driver.js';
+import { createLocalDriver } from './drivers/local-driver/index.js';
+import type { createLog } from './telemetry/log.js';
+
+export interface CreateDriverDeps {
+  readonly config: Config;
+  readonly log: ReturnType<typeof createLog>;
+  /** Of the database: what is created is marked with it. */
+  readonly deploymentId: string;
+  /** The installation's folder. */
+  readonly root: string;
+}
+
+const DRIVERS: Readonly<Record<string, (deps: CreateDriverDeps) => Driver>> = { local: openLocalDriver };
+
+/** @throws Error with a text for the operator, where this version does not have the driver */
+export function createDriver(deps: CreateDriverDeps): Driver {
+  const name = deps.config.driver ?? 'local';
+  const open = DRIVERS[name];
+  if (!open) {
+    const there = Object.keys(DRIVERS).join(', ');
+    throw new Error(`CONTAINER_DRIVER=${name} is not available in this version, which has: ${there}`);
+  }
+  return open(deps);
+}
+
+function openLocalDriver({ config, log, deploymentId, root }: CreateDriverDeps): Driver {
+  const { shipNetwork, runtimeDir } = config;
+  return createLocalDriver({
+    shipDataDir: config.shipDataDir,
+    ...(runtimeDir === undefined ? {} : { runtimeDir: path.join(runtimeDir, 'shipyard') }),
+    deploymentId,
+    agentCommand: [process.execPath, path.join(root, 'dist/ship.js')],
+    supportDir: path.join(root, 'ship/python'),
+    pythonExecutable: config.python ?? findPython(root),
+    ...(shipNetwork === undefined ? {} : { shipNetwork }),
+    shipNetworkAllow: config.shipNetworkAllow,
+    uidBase: config.uidBase,
+    isolation: config.localIsolation,
+    ephemeral: config.ephemeral,
+    shipEnvironment: config.shipEnvironment,
+    executionLogMaxBytes: config.executionLogMaxBytes,
+    shipLogMaxBytes: config.shipLogMaxBytes,
+    startTimeoutMs: config.startTimeoutMs,
+    logLevel: config.logLevel,
+    logger: log,
+  });
+}
+
+function findPython(root: string): string {
+  const own = path.join(root, '.venv/bin/python');
+  return existsSync(own) ? own : '/usr/bin/python3';
+}

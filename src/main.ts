@@ -1,0 +1,202 @@
+/** Bay's program, and the one place that knows where everything comes from. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { BayServiceDefinition } from '../proto/gen/shipyard/bay/v1/bay.js';
+import { ExecutionServiceDefinition } from '../proto/gen/shipyard/execution/v1/execution_service.js';
+import { FileServiceDefinition } from '../proto/gen/shipyard/execution/v1/file_service.js';
+import { createClient } from '../proto/rpc/client.js';
+import { inProcess } from '../proto/rpc/in-process.js';
+import { PROTOCOL_GENERATION } from '../proto/rpc/mux/frame.js';
+import { createRouter } from '../proto/rpc/router.js';
+import { isStatusError } from '../proto/rpc/status-error.js';
+import { createBayService } from './bay-service.js';
+import { configTable, loadConfig, type Config } from './config.js';
+import { ConfigError } from './config/config-error.js';
+import { createDriver } from './create-driver.js';
+import type { DriverReport } from './drivers/driver.js';
+import { createExecutionService } from './execution-service.js';
+import { createFileService } from './file-service.js';
+import { Descriptors } from './gateway/descriptors.js';
+import { startHttpServer, type HttpServer } from './gateway/http-server.js';
+import { documentedPaths, registerShipyardApi, repairUrl } from './gateway/shipyard-api/index.js';
+import { startGrpcServer, type GrpcServer } from './grpc/grpc-server.js';
+import { authInterceptor, createAuthorizer } from './interceptors/auth.js';
+import { logInterceptor } from './interceptors/log.js';
+import { grpcDialer } from './ship-clients/dial-ship.js';
+import { readDeploymentKey } from './ship-clients/ship-token.js';
+import { openShips, type OpenShips } from './ships/open-ships.js';
+import { stopEveryShip } from './ships/stop-every-ship.js';
+import { StoreError } from './store/store-error.js';
+import { Store } from './store/store.js';
+import { systemClock } from './telemetry/clock.js';
+import { createLog, type Log } from './telemetry/log.js';
+import { toSettings } from './to-settings.js';
+
+/** The installation: the parent of src/ as of dist/. */
+const ROOT = path.resolve(import.meta.dirname, '..');
+const CHECK_TIMEOUT_MS = 30_000;
+const DRAIN_MS = 10_000;
+
+try {
+  if (process.argv.includes('--config-table')) process.stdout.write(configTable());
+  else await main(loadConfig());
+} catch (error) {
+  process.stderr.write(`${toText(error)}\n`);
+  process.exit(error instanceof ConfigError ? 2 : 1);
+}
+
+async function main(config: Config): Promise<void> {
+  const log = createLog({ level: config.logLevel, pretty: process.stdout.isTTY });
+  for (const warning of config.warnings) log.warn({}, warning);
+  const { version } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { version: string };
+
+  const store = openStore(config, log);
+  const driver = createDriver({ config, log, deploymentId: store.deploymentId, root: ROOT });
+  const report = await driver.check(AbortSignal.timeout(CHECK_TIMEOUT_MS));
+  const ships = openShips({
+    store,
+    driver,
+    dialer: grpcDialer,
+    key: readDeploymentKey(config.stateDir),
+    clock: systemClock,
+    log,
+    settings: toSettings(config),
+  });
+  await ships.reconciler.tick();
+
+  const ending = new AbortController();
+  const servers = await startServers(config, log, ships, { version, report, ending: ending.signal });
+  const looking = ships.run(ending.signal);
+  sayHello(config, log, servers, driver.name, report);
+
+  const signal = await untilSignal();
+  log.info({ signal }, 'stopping: open calls have 10 s to end');
+  ending.abort();
+  await Promise.all([servers.http.stop({ drainMs: DRAIN_MS }), servers.grpc.stop({ drainMs: DRAIN_MS }), looking]);
+  await sayGoodbye(config, log, ships);
+  ships.close();
+  await store.close();
+  process.exit(0);
+}
+
+function openStore(config: Config, log: Log): Store {
+  return new Store({
+    file: config.databaseFile,
+    log,
+    importDefaults: { ...config.defaultSpec, ttlSeconds: config.defaultTtlSeconds, uidBase: config.uidBase },
+    now: systemClock.now(),
+  });
+}
+
+interface Servers {
+  readonly http: HttpServer;
+  readonly grpc: GrpcServer;
+}
+
+interface About {
+  readonly version: string;
+  readonly report: DriverReport;
+  /** Aborts when Bay stops. */
+  readonly ending: AbortSignal;
+}
+
+async function startServers(config: Config, log: Log, { deps }: OpenShips, about: About): Promise<Servers> {
+  const { version, report, ending } = about;
+  const authorize = createAuthorizer(config.accessToken);
+  const server = { version, network: report.network, protocolGeneration: PROTOCOL_GENERATION };
+  const router = createRouter({
+    services: [
+      [BayServiceDefinition, createBayService({ ...deps, server })],
+      [ExecutionServiceDefinition, createExecutionService(deps)],
+      [FileServiceDefinition, createFileService(deps)],
+    ],
+    interceptors: [logInterceptor(log), authInterceptor(authorize)],
+  });
+  const { host, tls } = config;
+  const descriptorSetPath = path.join(ROOT, 'proto/gen/descriptors.binpb');
+  const grpc = await startGrpcServer({
+    host,
+    port: config.grpcPort,
+    router,
+    tls,
+    descriptorSetPath,
+    mux: {
+      hello: () => ({ agentVersion: version }),
+      authenticate: ({ authorization }) => authorize(authorization),
+    },
+  });
+  const transport = inProcess(router, { peer: 'http' });
+  const clients = {
+    bay: createClient(BayServiceDefinition, transport),
+    executions: createClient(ExecutionServiceDefinition, transport),
+    files: createClient(FileServiceDefinition, transport),
+  };
+  const { maxUploadBytes, defaultTtlSeconds } = config;
+  const api = {
+    ...clients,
+    authorize,
+    log,
+    config: { maxUploadBytes, defaultShipTtlSeconds: defaultTtlSeconds, version },
+  };
+  const http = await startHttpServer({
+    host,
+    port: config.port,
+    ...(tls ? { tls } : {}),
+    ...clients,
+    authorize,
+    descriptors: new Descriptors(readFileSync(descriptorSetPath)),
+    documented: {
+      register: (app) => registerShipyardApi(app, api),
+      paths: documentedPaths,
+      rewriteUrl: repairUrl,
+    },
+    maxUploadBytes,
+    corsOrigins: config.corsOrigins,
+    version,
+    ready: async () => (ending.aborted ? 'Bay is stopping' : undefined),
+    log,
+  });
+  return { http, grpc };
+}
+
+function sayHello(config: Config, log: Log, { http, grpc }: Servers, driver: string, report: DriverReport): void {
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+  const [web, rpc] = config.tls ? ['https', 'TLS'] : ['http', 'plain text'];
+  for (const warning of report.warnings) log.warn({ driver }, warning);
+  if (config.usesDefaultToken) {
+    log.warn({ host }, 'ACCESS_TOKEN is the documented default, so Bay listens on loopback only; set one of your own');
+  }
+  log.info({ driver, network: report.network }, report.summary);
+  log.info({ http: `${web}://${host}:${http.port}`, grpc: `${host}:${grpc.port} (${rpc})` }, 'Bay is ready');
+}
+
+/** Ships outlive Bay, except where they were asked to end with it. */
+async function sayGoodbye({ ephemeral }: Config, log: Log, { deps }: OpenShips): Promise<void> {
+  if (ephemeral) await stopEveryShip(deps);
+  const living = await deps.store.countPlaces();
+  if (living > 0) log.warn({ ships: living }, 'these ships live on; `npm run stop -- --all` ends them');
+  log.info({}, 'stopped');
+}
+
+/** The first SIGINT or SIGTERM; a second one ends the process at once. */
+async function untilSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let first = true;
+    const take = (signal: NodeJS.Signals) => {
+      if (!first) process.exit(1);
+      first = false;
+      resolve(signal);
+    };
+    process.on('SIGINT', take);
+    process.on('SIGTERM', take);
+  });
+}
+
+/** What the operator can do something about is told in its own words; anything else is a defect, with its stack. */
+function toText(error: unknown): string {
+  if (error instanceof ConfigError || error instanceof StoreError || isStatusError(error)) return error.message;
+  if (!(error instanceof Error)) return String(error);
+  return /is in use|is not available|cannot be read|no address|not permitted/.test(error.message)
+    ? error.message
+    : (error.stack ?? error.message);
+}
