@@ -7,15 +7,17 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isStatusError } from '../../../proto/rpc/status-error.js';
 import { decodeHeader, openCall } from '../call.js';
+import type { DocumentedRoutes } from '../http-server.js';
 import { ApiError } from './api-error.js';
 import { refusalOf } from './authorization.js';
 import { checkExecBody, runExec } from './exec/index.js';
 import { contentDisposition, openDownload } from './files/download.js';
 import { checkFormHeader } from './files/upload-form.js';
 import { upload } from './files/upload.js';
-import { NO_BODY, parseBody, readBody, type Body } from './json/body.js';
+import { NO_BODY, parseBody, readWholeBody, type Body } from './json/body.js';
 import { INVALID, missing, type ValidationItem } from './json/validation.js';
-import { matchRoute, MOUNT_PATHS, unquote, type RouteMatch, type RouteName } from './routes.js';
+import { documentedPaths } from './openapi.js';
+import { matchRoute, MOUNT_PATHS, repairUrl, unquote, type RouteMatch, type RouteName } from './routes.js';
 import { sendApiError, sendJson } from './send.js';
 import {
   checkCreateShip,
@@ -33,6 +35,11 @@ import type { ApiCall, ShipyardApiDeps } from './types.js';
 export { documentedPaths } from './openapi.js';
 export { repairUrl } from './routes.js';
 export type { ShipyardApiConfig, ShipyardApiDeps } from './types.js';
+
+/** The routes as the gateway's server takes them. */
+export function documentedRoutes(deps: ShipyardApiDeps): DocumentedRoutes {
+  return { register: (app) => registerShipyardApi(app, deps), paths: documentedPaths, rewriteUrl: repairUrl };
+}
 
 /** A JSON body is held in memory whole; files of any size go by upload. */
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
@@ -233,7 +240,7 @@ function checkToken(call: ApiCall): void {
 /** The order of the original: broken JSON is told first, the token is judged next, and what the body says last. */
 async function authorizedBody(call: ApiCall): Promise<Body> {
   const refusal = refusalOf(call.deps, call.request.headers.authorization);
-  const bytes = await readBody(call.request.raw, refusal ? MAX_UNAUTHORIZED_BYTES : MAX_JSON_BYTES);
+  const bytes = await readWholeBody(call, refusal ? MAX_UNAUTHORIZED_BYTES : MAX_JSON_BYTES);
   const body = bytes === undefined ? NO_BODY : parseBody(bytes, call.contentType);
   if (refusal) throw refusal;
   if (bytes !== undefined) return body;
@@ -241,18 +248,10 @@ async function authorizedBody(call: ApiCall): Promise<Body> {
 }
 
 function sendFailure({ reply, request, deps }: ApiCall, error: unknown): FastifyReply {
-  // Node reads the rest of a body, so that its sender sees the answer; an endless one is not worth the connection.
-  if (!request.raw.complete && !isBounded(request)) reply.header('connection', 'close');
   if (error instanceof ApiError) return sendApiError(reply, error);
   if (reply.raw.destroyed || (isStatusError(error) && error.reason === 'CANCELLED')) {
     return sendApiError(reply, new ApiError(499, 'Client Closed Request')); // nobody is there to read it
   }
   deps.log.error({ err: error, route: request.routeOptions.url }, 'a documented route failed');
   return sendApiError(reply, new ApiError(500, 'Internal Server Error'));
-}
-
-const MAX_IGNORED_BYTES = 1024 * 1024 * 1024;
-
-function isBounded(request: FastifyRequest): boolean {
-  return Number(request.headers['content-length'] ?? Infinity) <= MAX_IGNORED_BYTES;
 }

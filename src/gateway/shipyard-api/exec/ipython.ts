@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto';
 import {
   Lifetime,
-  type CellError,
   type Ended,
   type Kernel,
   type StartExecutionRequest,
@@ -11,14 +10,18 @@ import { isStatusError } from '../../../../proto/rpc/status-error.js';
 import { ApiError, shipDetail } from '../api-error.js';
 import { CapturedOutput, type TextKey } from '../fold/captured-output.js';
 import { readEvents } from '../fold/events.js';
-import { joinParts, OutputParts } from '../fold/json-parts.js';
+import { joinParts, OutputParts, type JsonPart } from '../fold/json-parts.js';
 import { emptyPayload, ipythonExecPayload } from '../requests.js';
 import { envelope, execType, type ExecAnswer, type ExecCall } from './call.js';
 import { cellFailure } from './ended.js';
 import { readAgain, workTimeoutMs } from './work.js';
 
-const CELL_TEXTS: readonly TextKey[] = [{ name: 'text', sources: ['stdout', 'stderr', 'display'] }];
+const CELL_TEXTS: readonly TextKey[] = [
+  { sources: ['stdout', 'stderr', 'display'], strip: true },
+  { sources: ['error'], strip: false },
+];
 const TEXT = 0;
+const ERROR = 1;
 
 export const ipythonExec = execType(ipythonExecPayload, async (call, { code, timeout, silent }) => {
   const executionId = randomUUID();
@@ -32,41 +35,41 @@ export const ipythonExec = execType(ipythonExecPayload, async (call, { code, tim
     work: { $case: 'cell', value: { code, silent, allowStdin: false, kernelGeneration: 0 } },
   };
   const output = new CapturedOutput(CELL_TEXTS);
-  let error: CellError | undefined;
-  const ended = await readEvents(call.deps.executions.startExecution(request, call.options), (event) => {
-    if (event.$case === 'error') error = event.value;
-    else output.take(event);
-  });
+  const stream = call.deps.executions.startExecution(request, call.options);
+  const ended = await readEvents(stream, (event) => output.take(event));
   const parts = new OutputParts(output, CELL_TEXTS, () => readAgain(call, executionId));
-  return cellEnvelope(call.sessionId, ended as Ended, parts, { error, timeout, silent });
+  return cellEnvelope(call.sessionId, ended as Ended, parts, { timeout, silent });
 });
 
-interface CellFacts {
-  readonly error: CellError | undefined;
-  readonly timeout: number;
-  readonly silent: boolean;
-}
-
-function cellEnvelope(sessionId: string, ended: Ended, parts: OutputParts, facts: CellFacts): ExecAnswer {
-  const error = cellFailure(ended, facts.timeout) ?? exceptionText(ended, facts.error);
-  const count = facts.silent || ended.executionCount === 0 ? 'null' : String(ended.executionCount);
+function cellEnvelope(
+  sessionId: string,
+  ended: Ended,
+  parts: OutputParts,
+  { timeout, silent }: { readonly timeout: number; readonly silent: boolean },
+): ExecAnswer {
+  const error = errorOf(ended, parts, timeout);
+  const count = silent || ended.executionCount === 0 ? 'null' : String(ended.executionCount);
   return joinParts([
-    `{"success":true,"data":{"success":${error === null},"execution_count":${count},"output":{"text":`,
+    `{"success":true,"data":{"success":${error === undefined},"execution_count":${count},"output":{"text":`,
     parts.text(TEXT),
     ',"images":',
     parts.images(),
     ...parts.base64Keys(),
     parts.truncatedKey(),
-    `},"error":${JSON.stringify(error)},"kernel_id":${JSON.stringify(sessionId)}`,
+    '},"error":',
+    error ?? 'null',
+    `,"kernel_id":${JSON.stringify(sessionId)}`,
     // Only an answer that failed needs to say whether the variables are still there.
-    `${error === null ? '' : `,"state_preserved":${ended.statePreserved}`}},"error":null}`,
+    `${error === undefined ? '' : `,"state_preserved":${ended.statePreserved}`}},"error":null}`,
   ]);
 }
 
-/** The traceback as the kernel coloured it. */
-function exceptionText(ended: Ended, error: CellError | undefined): string | null {
-  if (error === undefined) return ended.outcome?.$case === 'raised' ? 'the cell ended with an exception' : null;
-  return error.traceback.length > 0 ? error.traceback.join('\n') : `${error.name}: ${error.value}`;
+/** Who ended it goes before what was raised on that way: an interrupt at the deadline is a timeout. */
+function errorOf(ended: Ended, parts: OutputParts, timeout: number): JsonPart | undefined {
+  const failure = cellFailure(ended, timeout);
+  if (failure !== undefined) return JSON.stringify(failure);
+  if (!parts.isEmpty(ERROR)) return parts.text(ERROR);
+  return ended.outcome?.$case === 'raised' ? '"the cell ended with an exception"' : undefined;
 }
 
 export const createKernel = execType(emptyPayload, async (call) => {

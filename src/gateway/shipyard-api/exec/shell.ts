@@ -26,8 +26,8 @@ interface ShellPayload {
 }
 
 export const COMMAND_TEXTS: readonly TextKey[] = [
-  { name: 'stdout', sources: ['stdout'] },
-  { name: 'stderr', sources: ['stderr'] },
+  { sources: ['stdout'], strip: true },
+  { sources: ['stderr'], strip: true },
 ];
 export const STDOUT = 0;
 export const STDERR = 1;
@@ -162,7 +162,5 @@ function refusalOf(payload: ShellPayload): string | undefined {
 /** Nothing ran: told as the result that it was in the original, with the reason in `error`. */
 function notStarted(reason: string): ExecAnswer {
   const data = { success: false, return_code: -1, stdout: '', stderr: '', pid: null, error: reason };
-  return joinParts([
-    JSON.stringify({ success: true, data, error: reason, stdout: '', exit_code: -1 }),
-  ]);
+  return joinParts([JSON.stringify({ success: true, data, error: reason, stdout: '', exit_code: -1 })]);
 }

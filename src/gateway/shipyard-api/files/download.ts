@@ -92,5 +92,8 @@ export function contentDisposition(path: string, info: FileInfo): string {
 
 function encodeName(name: string): string {
   const wellFormed = Buffer.from(name).toString('utf8');
-  return encodeURIComponent(wellFormed).replace(/['()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+  return encodeURIComponent(wellFormed).replace(
+    /['()*]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }

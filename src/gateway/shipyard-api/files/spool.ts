@@ -1,6 +1,6 @@
 /**
- * Bytes that must wait until it is known where they go: a little in memory, more in a private file without a name, so
- * that neither memory grows nor anything is left behind, however this process ends.
+ * Bytes that must wait until it is known where they go: a little in memory, more in a private file that
+ * loses its name as soon as it is open, so that neither memory grows nor anything is left behind by a crash.
  */
 import { randomUUID } from 'node:crypto';
 import { open, unlink, type FileHandle } from 'node:fs/promises';
@@ -36,7 +36,7 @@ export class Spool {
       yield* this.#held;
       return;
     }
-    for (let at = 0; at < this.#size; ) {
+    for (let at = 0; at < this.#size;) {
       const { bytesRead, buffer } = await this.#file.read(Buffer.allocUnsafe(PIECE_BYTES), 0, PIECE_BYTES, at);
       if (bytesRead === 0) throw new Error('the spooled upload is shorter than what was written');
       at += bytesRead;
@@ -60,5 +60,5 @@ export class Spool {
 }
 
 async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
-  for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
+  for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten;
 }

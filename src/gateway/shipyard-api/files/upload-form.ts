@@ -1,15 +1,19 @@
 /** Reads the form of an upload as it comes in, and hands the bytes of its file on, piece by piece. */
-import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Busboy } from '@fastify/busboy';
 import { ApiError } from '../api-error.js';
-import { readBody } from '../json/body.js';
+import { isStatusError } from '../../../../proto/rpc/status-error.js';
+import { hasBody, readBody } from '../../request-body.js';
+import { readWholeBody } from '../json/body.js';
+import type { ApiCall } from '../types.js';
 import { missing, type ValidationItem } from '../json/validation.js';
 
 /** Starlette's own bounds. */
 const MAX_FIELD_BYTES = 1024 * 1024;
 const MAX_PARTS = 1000;
+/** What is given to the parser at once. */
+const GATHER_BYTES = 64 * 1024;
 
 /** Takes the bytes of the part `file`. */
 export interface FileTaker {
@@ -26,17 +30,12 @@ export interface UploadForm {
 }
 
 /** @throws ApiError 400 for what is no form; whatever `taker` throws */
-export async function readUploadForm(
-  request: IncomingMessage,
-  contentType: string | undefined,
-  taker: FileTaker,
-): Promise<UploadForm> {
+export async function readUploadForm(call: ApiCall, taker: FileTaker): Promise<UploadForm> {
   const parts = new Parts(taker);
-  const type = (contentType ?? '').split(';')[0]?.trim().toLowerCase();
-  if (type === 'multipart/form-data') await readMultipart(request, contentType as string, parts);
-  else if (type === 'application/x-www-form-urlencoded') await readUrlEncoded(request, parts);
-  else request.resume(); // any other body holds no form
-  return parts.form();
+  const type = (call.contentType ?? '').split(';')[0]?.trim().toLowerCase();
+  if (type === 'multipart/form-data') await readMultipart(call, parts);
+  else if (type === 'application/x-www-form-urlencoded') await readUrlEncoded(call, parts);
+  return parts.form(); // any other body holds no form, and is left unread
 }
 
 /** @throws ApiError where the header alone shows that there is no form to read, which is said before anything else */
@@ -85,11 +84,12 @@ class Parts {
   }
 }
 
-async function readMultipart(request: IncomingMessage, contentType: string, parts: Parts): Promise<void> {
-  checkFormHeader(contentType);
-  if (hasNoBody(request)) return;
+async function readMultipart(call: ApiCall, parts: Parts): Promise<void> {
+  checkFormHeader(call.contentType);
+  const { raw } = call.request;
+  if (!hasBody(raw)) return;
   const parser = new Busboy({
-    headers: { 'content-type': contentType },
+    headers: { 'content-type': call.contentType as string },
     limits: { fieldSize: MAX_FIELD_BYTES, parts: MAX_PARTS },
     isPartAFile: (_name, _type, fileName) => fileName !== undefined,
     preservePath: true,
@@ -116,11 +116,12 @@ async function readMultipart(request: IncomingMessage, contentType: string, part
   parser.on('partsLimit', () => refuse(`Too many parts. Maximum number of parts is ${MAX_PARTS}.`));
 
   try {
-    await pipeline(request, parser, { end: true });
+    const options = { maxBytes: Infinity, gatherBytes: GATHER_BYTES, signal: call.options.signal };
+    await pipeline(readBody(raw, options), parser);
   } catch (error) {
     taking?.stream.destroy();
     const failure = await taking?.done;
-    throw failure ?? refused ?? malformed(request, error);
+    throw failure ?? refused ?? malformed(error);
   }
   const failure = await taking?.done;
   if (failure) throw failure;
@@ -145,20 +146,15 @@ async function takeFile(
   }
 }
 
-function malformed(request: IncomingMessage, error: unknown): unknown {
-  if (request.errored || !request.complete) return error; // the client left
+function malformed(error: unknown): unknown {
+  if (isStatusError(error)) return error; // the body did not come whole
   return new ApiError(400, 'There was an error parsing the body', { cause: error });
 }
 
-async function readUrlEncoded(request: IncomingMessage, parts: Parts): Promise<void> {
-  const bytes = await readBody(request, MAX_FIELD_BYTES);
+async function readUrlEncoded(call: ApiCall, parts: Parts): Promise<void> {
+  const bytes = await readWholeBody(call, MAX_FIELD_BYTES);
   if (!bytes) throw new ApiError(400, `Part exceeded maximum size of ${MAX_FIELD_BYTES / 1024}KB.`);
   for (const [name, value] of new URLSearchParams(bytes.toString('utf8'))) parts.field(name, value);
-}
-
-function hasNoBody(request: IncomingMessage): boolean {
-  const length = request.headers['content-length'];
-  return length === '0' || (length === undefined && request.headers['transfer-encoding'] === undefined);
 }
 
 function stringType(): ValidationItem {

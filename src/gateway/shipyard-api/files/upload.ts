@@ -18,14 +18,10 @@ const MAX_DISCARDED_BYTES = 1024 * 1024 * 1024;
  * @param errors of the headers, before those of the form
  * @returns the answer's JSON
  */
-export async function upload(
-  call: ApiCall,
-  sessionId: string | undefined,
-  errors: ValidationItem[],
-): Promise<string> {
+export async function upload(call: ApiCall, sessionId: string | undefined, errors: ValidationItem[]): Promise<string> {
   const transfer = new Transfer(call, sessionId);
   try {
-    const form = await readUploadForm(call.request.raw, call.contentType, transfer);
+    const form = await readUploadForm(call, transfer);
     errors.push(...form.errors);
     if (errors.length > 0) throw ApiError.validation(errors);
     transfer.checkSize();

@@ -12,10 +12,11 @@ export const KEPT_OUTPUT_BYTES = 256 * 1024;
 /** What a chunk costs beside its content; many tiny ones are many bytes too. */
 const CHUNK_OVERHEAD_BYTES = 64;
 
-/** A text of the answer: the output of the named sources in order, stripped as a whole. */
+/** A text of the answer: the output of the named sources in order, as a whole. */
 export interface TextKey {
-  readonly name: string;
   readonly sources: readonly OutputSource[];
+  /** Whether it is given without the white space around it. */
+  readonly strip: boolean;
 }
 
 /** What is kept of one text of the answer. */
@@ -77,10 +78,11 @@ export class CapturedOutput implements OutputSink {
   }
 
   span(key: number): Span {
-    return (this.#texts[key] as CapturedText).meter.span;
+    const { meter } = this.#texts[key] as CapturedText;
+    return this.#keys[key]?.strip ? meter.span : { start: 0, end: meter.length };
   }
 
-  /** The stripped text. Only while not `spilled`, as the two below. */
+  /** The text. Only while not `spilled`, as the two below. */
   textOf(key: number): string {
     const { start, end } = this.span(key);
     return (this.#texts[key] as CapturedText).kept.join('').slice(start, end);

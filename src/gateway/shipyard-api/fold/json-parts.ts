@@ -44,7 +44,7 @@ export class OutputParts {
   }
 
   /**
-   * A JSON string of the stripped text.
+   * A JSON string of the text.
    *
    * @param suffix put behind the text, inside the string
    */

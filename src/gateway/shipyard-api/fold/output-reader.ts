@@ -4,10 +4,17 @@
  *
  * For cells: what `display_data` shows as PNG loses its text, a result keeps both; other images and HTML are left out.
  */
-import type { BlobPart, Chunk, Display, MimeItem } from '../../../../proto/gen/shipyard/execution/v1/execution.js';
+import type {
+  BlobPart,
+  CellError,
+  Chunk,
+  Display,
+  MimeItem,
+} from '../../../../proto/gen/shipyard/execution/v1/execution.js';
 import type { EventBody } from './events.js';
 
-export type OutputSource = 'stdout' | 'stderr' | 'display';
+/** `error`: the traceback that ended a cell, as the kernel coloured it. */
+export type OutputSource = 'stdout' | 'stderr' | 'display' | 'error';
 
 export interface OutputSink {
   /** Bytes where the output is not UTF-8. */
@@ -20,12 +27,13 @@ export interface OutputSink {
 
 const PNG = 'image/png';
 const PLAIN = 'text/plain';
+/** The name under which a large traceback follows in parts. */
+const TRACEBACK = 'traceback';
 
 export class OutputReader {
   #images = 0;
-  /** The display whose large parts may follow. */
-  #wantsPlain = false;
-  #wantsPng = false;
+  /** Which large parts of the last event are wanted, and whose text they are. */
+  #wanted: ReadonlyMap<string, OutputSource | 'image'> = NOTHING;
   #decoder: InstanceType<typeof TextDecoder> | undefined;
 
   constructor(private readonly sink: OutputSink) {}
@@ -39,11 +47,13 @@ export class OutputReader {
         return this.#display(event.value, false);
       case 'result':
         return this.#display(event.value, true);
+      case 'error':
+        return this.#error(event.value);
       case 'updateDisplay':
       case 'commOpen':
       case 'commMsg':
       case 'commClose':
-        this.#wantsPlain = this.#wantsPng = false; // parts that follow are theirs
+        this.#wanted = NOTHING; // parts that follow are theirs
         return;
       case 'blobPart':
         return this.#part(event.value);
@@ -61,12 +71,30 @@ export class OutputReader {
   #display(display: Display, isResult: boolean): void {
     const png = display.items.find((item) => item.mimeType === PNG);
     const plain = display.items.find((item) => item.mimeType === PLAIN);
-    this.#wantsPng = png !== undefined;
-    this.#wantsPlain = plain !== undefined && (isResult || png === undefined);
+    const wanted = new Map<string, OutputSource | 'image'>();
+    if (png) {
+      wanted.set(PNG, 'image');
+      this.#images++;
+      this.#item(png, (content) => this.sink.image(this.#images - 1, content));
+    }
+    if (plain && (isResult || !png)) {
+      wanted.set(PLAIN, 'display');
+      this.#item(plain, (content) => this.sink.text('display', asText(content)));
+    }
+    this.#expect(wanted);
+  }
+
+  #error(error: CellError): void {
+    const isLarge = error.largeFields.some((field) => field.mimeType === TRACEBACK);
+    this.#expect(isLarge ? new Map([[TRACEBACK, 'error']]) : NOTHING);
+    if (isLarge) return;
+    const text = error.traceback.length > 0 ? error.traceback.join('\n') : `${error.name}: ${error.value}`;
+    this.sink.text('error', text);
+  }
+
+  #expect(wanted: ReadonlyMap<string, OutputSource | 'image'>): void {
+    this.#wanted = wanted;
     this.#decoder = undefined;
-    if (png) this.#images++;
-    if (png) this.#item(png, (content) => this.sink.image(this.#images - 1, content));
-    if (plain && this.#wantsPlain) this.#item(plain, (content) => this.sink.text('display', asText(content)));
   }
 
   #item(item: MimeItem, take: (content: string | Uint8Array) => void): void {
@@ -74,12 +102,16 @@ export class OutputReader {
   }
 
   #part(part: BlobPart): void {
-    if (part.mimeType === PNG && this.#wantsPng) this.sink.image(this.#images - 1, part.data);
-    if (part.mimeType !== PLAIN || !this.#wantsPlain) return;
-    this.#decoder ??= new TextDecoder(); // parts may split a character
-    this.sink.text('display', this.#decoder.decode(part.data, { stream: true }));
+    const source = this.#wanted.get(part.mimeType);
+    if (source === 'image') this.sink.image(this.#images - 1, part.data);
+    else if (source !== undefined) {
+      this.#decoder ??= new TextDecoder(); // parts may split a character
+      this.sink.text(source, this.#decoder.decode(part.data, { stream: true }));
+    }
   }
 }
+
+const NOTHING: ReadonlyMap<string, OutputSource | 'image'> = new Map();
 
 function asText(content: string | Uint8Array): string {
   return typeof content === 'string' ? content : textOf(content);

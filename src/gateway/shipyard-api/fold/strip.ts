@@ -29,6 +29,10 @@ export class StripMeter {
     this.#length += text.length;
   }
 
+  get length(): number {
+    return this.#length;
+  }
+
   get span(): Span {
     return this.#start === -1 ? { start: 0, end: 0 } : { start: this.#start, end: this.#end };
   }

@@ -1,6 +1,8 @@
 /** The body of a request as the documented routes understand it: read whole, decoded and parsed by FastAPI's rules. */
-import type { IncomingMessage } from 'node:http';
+import { isStatusError } from '../../../../proto/rpc/status-error.js';
+import { declaredLength, readBody } from '../../request-body.js';
 import { ApiError } from '../api-error.js';
+import type { ApiCall } from '../types.js';
 import { JsonSyntaxError, parsePythonJson } from './python-json.js';
 import { INVALID, missing, type Check, type Location, type ValidationItem } from './validation.js';
 
@@ -16,17 +18,18 @@ export interface Body {
 export const NO_BODY: Body = { value: null, exact: () => null };
 
 /** @returns undefined where the body is larger than `maxBytes`; what remains of it is left unread */
-export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | undefined> {
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) return undefined;
-  const chunks: Buffer[] = [];
-  let size = 0;
-  // `for await` would destroy the request, and with it the answer's connection, on leaving early.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBytes) return undefined;
-    chunks.push(chunk);
+export async function readWholeBody(call: ApiCall, maxBytes: number): Promise<Buffer | undefined> {
+  const { raw } = call.request;
+  if ((declaredLength(raw) ?? 0) > maxBytes) return undefined;
+  try {
+    const pieces: Buffer[] = [];
+    const options = { maxBytes, gatherBytes: maxBytes + 1, signal: call.options.signal };
+    for await (const piece of readBody(raw, options)) pieces.push(piece);
+    return pieces[0] ?? Buffer.alloc(0);
+  } catch (error) {
+    if (isStatusError(error) && error.reason === 'TOO_LARGE') return undefined;
+    throw error;
   }
-  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
 }
 
 /**

@@ -108,7 +108,7 @@ export interface NumberBounds {
   readonly atMost?: number;
 }
 
-const INTEGER_TEXT = /^[+-]?[0-9]+(?:_[0-9]+)*(?:\.0*)?$/;
+const INTEGER_TEXT = /^[+-]?[0-9]+(?:_[0-9]+)*(?:\.0+)?$/;
 const TWO_TO_63 = 2 ** 63;
 
 /** Integers; also integral floats, text of an integer, and booleans. */
@@ -170,7 +170,7 @@ function floatOf(input: unknown): number | { type: string; msg: string } {
   if (input instanceof PythonFloat) return input.value;
   if (typeof input !== 'string') return { type: 'float_type', msg: 'Input should be a valid number' };
   const trimmed = input.trim();
-  const plain = /[0-9]_[0-9]/.test(trimmed) ? trimmed.replace(/(?<=[0-9])_(?=[0-9])/g, '') : trimmed;
+  const plain = /^_|__|_$/.test(trimmed) ? trimmed : trimmed.replaceAll('_', '');
   if (!FLOAT_TEXT.test(plain)) {
     return { type: 'float_parsing', msg: 'Input should be a valid number, unable to parse string as a number' };
   }

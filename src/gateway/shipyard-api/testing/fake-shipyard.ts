@@ -46,10 +46,14 @@ export class FakeShipyard {
   logs: string[] = ['booted\n', 'ready "1"\n'];
   kernel: Kernel | undefined;
   script: Script = () => [completed()];
+  /** Looks at every call first; what it throws is the call's failure. */
+  onCall: (method: string, request: unknown) => void = () => undefined;
   /** Thrown by the named method instead of its answer. */
   readonly failures = new Map<string, StatusError>();
-  /** Most bytes of an upload that were taken and not yet written down. */
+  /** Bytes of all uploads so far, also of those that are not complete. */
   uploadedBytes = 0;
+  /** What downloads say of their length beyond the truth. */
+  announcedExtraBytes = 0;
 
   constructor() {
     this.ships.set(SHIP_ID, runningShip(SHIP_ID));
@@ -104,7 +108,10 @@ export class FakeShipyard {
     listDirectory: async ({ shipId, sessionId, path }) => {
       this.#access(shipId, sessionId, path);
       if (path !== '.') throw new StatusError('FILE_NOT_FOUND', `Directory not found: ${path}`);
-      const files = [fileInfo('dir', 0, true), ...[...this.contents].map(([name, data]) => fileInfo(name, data.length))];
+      const files = [
+        fileInfo('dir', 0, true),
+        ...[...this.contents].map(([name, data]) => fileInfo(name, data.length)),
+      ];
       return { files, path: WORKSPACE, truncated: false };
     },
     getFileInfo: async ({ shipId, sessionId, path }) => {
@@ -161,12 +168,21 @@ export class FakeShipyard {
         if (!method) throw new Error(`the fake has no ${name}`);
         return (request: unknown, options?: CallOptions) => {
           this.calls.push({ method: name, request });
-          const failure = this.failures.get(name);
+          const failure = this.failures.get(name) ?? this.#refusal(name, request);
           if (!failure) return method(request, options);
           return STREAMED.has(name) ? failing(failure) : Promise.reject(failure);
         };
       },
     });
+  }
+
+  #refusal(method: string, request: unknown): StatusError | undefined {
+    try {
+      this.onCall(method, request);
+      return undefined;
+    } catch (error) {
+      return error as StatusError;
+    }
   }
 
   #ship(shipId: string): Ship {
@@ -228,7 +244,8 @@ export class FakeShipyard {
 
   async *#download(shipId: string, sessionId: string, path: string): AsyncGenerator<Uint8Array> {
     const content = this.#file(shipId, sessionId, path);
-    yield DownloadResponse.encode({ part: { $case: 'info', value: fileInfo(path, content.length) } }).finish();
+    const info = fileInfo(path, content.length + this.announcedExtraBytes);
+    yield DownloadResponse.encode({ part: { $case: 'info', value: info } }).finish();
     for (let at = 0; at < content.length; at += 1000) {
       yield DownloadResponse.encode({ part: { $case: 'data', value: content.subarray(at, at + 1000) } }).finish();
     }
@@ -349,7 +366,10 @@ const END = {
   executionCount: 0,
 } as const;
 
-export function ended(outcome: NonNullable<Ended['outcome']>, rest: Partial<Ended> = {}): EventBody & { $case: 'ended' } {
+export function ended(
+  outcome: NonNullable<Ended['outcome']>,
+  rest: Partial<Ended> = {},
+): EventBody & { $case: 'ended' } {
   return { $case: 'ended', value: { ...END, outcome, ...rest } };
 }
 
@@ -389,10 +409,15 @@ export function display(
     const value = { count: content.parts, sizeBytes: 0, text: false };
     return { mimeType, content: { $case: 'parts' as const, value } };
   });
-  const value = { items: mimeItems, metadataJson: '{}', displayId: '', executionCount: 1 };
+  const value = { items: mimeItems, metadataJson: '{}', displayId: '', executionCount: 1, largeFields: [] };
   return { $case: kind, value } as EventBody;
 }
 
 export function blobPart(mimeType: string, index: number, data: Buffer): EventBody {
   return { $case: 'blobPart', value: { mimeType, index, data } };
+}
+
+export function raised(traceback: string[]): EventBody[] {
+  const error = { name: 'ValueError', value: 'x', traceback, executionCount: 1, largeFields: [] };
+  return [{ $case: 'error', value: error }, ended({ $case: 'raised', value: {} }, { executionCount: 1 })];
 }

@@ -85,7 +85,7 @@ function send(port: number, method: string, path: string, { headers, body }: Req
         resolve({ status: response.statusCode ?? 0, headers: response.headers, bytes, text, json: parse(text) });
       });
     });
-    request.end(body);
+    request.end(body === undefined ? undefined : Buffer.from(body as string)); // text would change the headers' encoding
   });
 }
 

@@ -1,0 +1,36 @@
+/** Schemas that the documented routes share in /openapi.json. */
+
+export const TYPES_OF_EXEC = [
+  'fs/create_file',
+  'fs/read_file',
+  'fs/write_file',
+  'fs/edit_file',
+  'fs/delete_file',
+  'fs/list_dir',
+  'shell/exec',
+  'shell/processes',
+  'shell/process/{process_id}',
+  'shell/process/{process_id}/output',
+  'shell/process/{process_id}/kill',
+  'shell/cwd',
+  'ipython/exec',
+  'ipython/create_kernel',
+  'ipython/kernel/status',
+  'ipython/kernel/shutdown',
+  'ipython/kernels',
+];
+
+const properties = {
+  id: { type: 'string', description: 'UUIDv4.' },
+  status: { type: 'integer', enum: [0, 1], description: '1: running.' },
+  created_at: { type: 'string', description: 'UTC, without an offset.' },
+  updated_at: { type: 'string', description: 'UTC, without an offset.' },
+  container_id: { type: ['string', 'null'] },
+  ip_address: { type: ['string', 'null'] },
+  ttl: { type: 'integer', description: 'Whole seconds until the last lease ends.' },
+  max_session_num: { type: 'integer' },
+  current_session_num: { type: 'integer', description: 'Sessions that hold a lease now.' },
+  expires_at: { type: ['string', 'null'], format: 'date-time', description: 'Null where the ship does not run.' },
+};
+
+export const ship = { type: 'object', required: Object.keys(properties), properties };
