@@ -24,7 +24,7 @@ export class BodyWriter {
    * @returns undefined: go on; a promise: await it before the next piece. It rejects with the signal's reason.
    */
   write(data: string | Uint8Array): Promise<void> | undefined {
-    if (this.#raw.destroyed) return Promise.reject(this.#left());
+    if (this.#raw.destroyed) return Promise.reject(toError(this.#left()));
     if (typeof data === 'string') {
       this.#gathered += data;
       if (this.#gathered.length >= GATHER_CHARS) this.#send();

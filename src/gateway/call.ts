@@ -94,7 +94,6 @@ function countHeader(rawHeaders: readonly string[], name: string): number {
 
 /** A header's value as text; `value` is as Node gives it, one character a byte. */
 export function decodeHeader(value: string): string {
-  // eslint-disable-next-line no-control-regex -- pure ASCII needs no decoding
   if (/^[\x00-\x7f]*$/.test(value)) return value;
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(value, 'latin1'));

@@ -32,13 +32,13 @@ describe('the HTTP server', () => {
   });
 
   it('says that it runs, and whether it can serve', async () => {
-    let problem: string | undefined;
-    await serve({ ready: async () => problem });
+    const bay: { problem?: string } = {};
+    await serve({ ready: async () => bay.problem });
     expect((await http.send('/health')).json()).toEqual({ status: 'ok', message: 'Bay service is running' });
     expect((await http.send('/ready')).json()).toEqual({ status: 'ready' });
-    problem = 'the engine does not answer';
+    bay.problem = 'the engine does not answer';
     const answer = await http.send('/ready');
-    expect([answer.status, answer.json()]).toEqual([503, { status: 'not ready', detail: problem }]);
+    expect([answer.status, answer.json()]).toEqual([503, { status: 'not ready', detail: bay.problem }]);
   });
 
   it.each([

@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { BayServiceDefinition } from '../../proto/gen/shipyard/bay/v1/bay.js';
@@ -246,7 +245,7 @@ function listenError({ host, port }: HttpServerDeps, cause: unknown): Error {
 }
 
 async function stopServer(app: FastifyInstance, drainMs: number): Promise<void> {
-  const server = app.server as Server;
+  const server = app.server;
   const calls = openCallsOf(server);
   const reason = new StatusError('SHUTTING_DOWN', 'the server is stopping');
   calls.abort(reason, 'detachable');

@@ -104,7 +104,6 @@ describe('a stream of events', () => {
   it('is answered with a status of its own where it fails before its first event', async () => {
     await serve({
       executions: {
-        // eslint-disable-next-line require-yield -- fails before
         async *attachExecution() {
           throw new StatusError('EXECUTION_NOT_FOUND', 'no execution e');
         },
@@ -242,7 +241,6 @@ describe('a reader', () => {
     const gone = new Promise<void>((resolve) => (left = resolve));
     await serve({
       executions: {
-        // eslint-disable-next-line require-yield -- never gets so far
         async *attachExecution(_request, ctx) {
           entered();
           await once(ctx.signal, 'abort');

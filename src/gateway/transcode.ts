@@ -17,7 +17,7 @@ import { parseQuery } from './query.js';
 import { readRequest } from './read-request.js';
 import { hasBody } from './request-body.js';
 import { resumeAttach, resumeStart } from './resume.js';
-import { RouteTable } from './route-table.js';
+import type { RouteTable } from './route-table.js';
 import type { RpcRoute } from './rpc-route.js';
 import { sendStream, type StreamTiming } from './send-stream.js';
 

@@ -6,7 +6,7 @@
  */
 export function attachmentHeader(path: string): string {
   const name = path.replace(/\/+$/, '').split('/').pop() || 'download';
-  // eslint-disable-next-line no-control-regex -- controls have no place in a header
+
   const ascii = name.replace(/[^\x20-\x7e]/gu, '_').replace(/["\\]/g, '\\$&');
   const plain = `attachment; filename="${ascii}"`;
   return ascii === name ? plain : `${plain}; filename*=UTF-8''${encodeExtended(name)}`;
