@@ -10,7 +10,7 @@ import { DownloadResponse, FileServiceDefinition } from '../../proto/gen/shipyar
 import { ShipServiceDefinition, type Fence, type WatchEvent } from '../../proto/gen/shipyard/ship/v1/ship.js';
 import type { CallContext, Implementation, ServiceDefinitionLike } from '../../proto/rpc/definition.js';
 import { startRpcServer, type RpcServer } from '../../proto/rpc/grpc-server.js';
-import { linkLost } from '../../proto/rpc/link-lost.js';
+import { isLinkLost, linkLost } from '../../proto/rpc/link-lost.js';
 import { createRouter } from '../../proto/rpc/router.js';
 import { StatusError } from '../../proto/rpc/status-error.js';
 
@@ -269,7 +269,7 @@ class FakeLog {
     signal.addEventListener('abort', wake, { once: true });
     await more;
     this.#wakes.delete(wake);
-    if (signal.aborted && (signal.reason as StatusError).reason === 'CANCELLED') this.cancelled = true;
+    if (signal.aborted && !isLinkLost(signal.reason)) this.cancelled = true;
     signal.throwIfAborted();
   }
 
