@@ -2,53 +2,56 @@
 
 import os
 import stat
+from contextlib import suppress
 
 _MAX_DEPTH = 64
+#: Looked at a time, so that a directory of millions needs no list of millions.
+_MAX_NAMES = 10_000
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_tree(directory, name):
-    """Removes `name` in the open `directory`. What lies too deep is first moved up to the top and removed from there."""
+    """Removes `name` in the open `directory`. What others remove meanwhile is no failure."""
     top = _open_directory(directory, name)
     try:
-        pending = [None]
-        while pending:
-            _empty(top, pending.pop(), top, pending, 0)
+        _empty(top, top, 0)
     finally:
         os.close(top)
     os.rmdir(name, dir_fd=directory)
 
 
-def _empty(directory, name, top, pending, depth):
-    """Empties `name` in `directory` and removes it; the top itself (None) is only emptied."""
-    descriptor = os.dup(top) if name is None else _open_directory(directory, name)
-    try:
-        while True:
-            names = _first_names(descriptor)
-            if not names:
-                break
-            for child, is_directory in names:
+def _empty(directory, top, depth):
+    """What lies too deep is moved up to the top, whose turn comes again until nothing is left."""
+    while True:
+        names = _first_names(directory)
+        if not names:
+            return
+        for name, is_directory in names:
+            with suppress(FileNotFoundError):
                 if not is_directory:
-                    os.unlink(child, dir_fd=descriptor)
+                    os.unlink(name, dir_fd=directory)
                 elif depth < _MAX_DEPTH:
-                    _empty(descriptor, child, top, pending, depth + 1)
+                    _remove_directory(directory, name, top, depth + 1)
                 else:
-                    moved = ".shipyard-%s.removed" % os.urandom(8).hex()
-                    os.rename(child, moved, src_dir_fd=descriptor, dst_dir_fd=top)
-                    pending.append(moved)
+                    os.rename(name, ".shipyard-%s.removed" % os.urandom(8).hex(), src_dir_fd=directory, dst_dir_fd=top)
+
+
+def _remove_directory(directory, name, top, depth):
+    descriptor = _open_directory(directory, name)
+    try:
+        _empty(descriptor, top, depth)
     finally:
         os.close(descriptor)
-    if name is not None:
-        os.rmdir(name, dir_fd=directory)
+    os.rmdir(name, dir_fd=directory)
 
 
-def _first_names(descriptor):
-    """At most 10,000 at a time, so that a directory of millions needs no list of millions."""
+def _first_names(directory):
+    """The first of what is in a directory, each with whether it is a directory itself."""
     names = []
-    with os.scandir(descriptor) as entries:
+    with os.scandir(directory) as entries:
         for entry in entries:
             names.append((entry.name, entry.is_dir(follow_symlinks=False)))
-            if len(names) == 10_000:
+            if len(names) == _MAX_NAMES:
                 break
     return names
 

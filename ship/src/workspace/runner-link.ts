@@ -67,8 +67,8 @@ export class RunnerLink {
       });
     });
     this.child.on('message', (message: unknown, handle: unknown) => this.receive(message, handle, options.onEvent));
-    // The runner never closes the channel while it lives: what is left behind it is of no use.
-    this.child.once('disconnect', () => this.kill());
+    // The runner is gone; what stands around it (bubblewrap, the guard) ends what it left, and then itself.
+    this.child.once('disconnect', () => void this.close());
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr = (this.stderr + text).slice(-STDERR_BYTES);
       options.onStderr(text);
@@ -93,8 +93,7 @@ export class RunnerLink {
   /** Ends the runner, and everything in the session with it. */
   async close(): Promise<void> {
     if (this.ended) return;
-    // The runner ends at the end of its channel; 'disconnect' then comes from our own side.
-    this.child.removeAllListeners('disconnect');
+    // The runner ends at the end of its channel.
     if (this.child.connected) this.child.disconnect();
     const timer = setTimeout(() => this.kill(), LEAVE_MS);
     await this.gone;
