@@ -14,8 +14,8 @@ export async function* readAgentLogs(
   options: { readonly follow: boolean; readonly signal: AbortSignal; readonly over?: Promise<unknown> },
 ): AsyncIterable<string> {
   yield* wholeFile(`${logFile}.1`);
-  if (!options.follow) return yield* wholeFile(logFile);
-  yield* followed(logFile, options.signal, options.over ?? new Promise(() => undefined));
+  if (!options.follow) return void (yield* wholeFile(logFile));
+  yield* followed(logFile, options.signal, options.over ?? new Promise<never>(() => undefined));
 }
 
 async function* wholeFile(file: string): AsyncIterable<string> {

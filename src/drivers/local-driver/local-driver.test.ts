@@ -54,11 +54,12 @@ describe('local driver', () => {
     });
 
   it('ends everything of a ship at once, also what left its process group and session', async () => {
+    const marker = `60.${process.pid}`;
     const ship = await ships.start(testShip('tree'));
     const endpoint = ships.driver.endpoint(ship.handle);
-    await askStub(endpoint, { op: 'leave', argv: ['setsid', 'sh', '-c', 'sleep 60.61 & exec sleep 60.62'] });
+    await askStub(endpoint, { op: 'leave', argv: ['setsid', 'sh', '-c', `sleep ${marker} & exec sleep ${marker}`] });
     const living = () =>
-      readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && commandLine(pid).startsWith('sleep 60.6'));
+      readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && commandLine(pid).startsWith(`sleep ${marker} `));
     await until(() => living().length === 2);
     await ships.driver.stop(ship, { signal: soon() });
     expect(living()).toEqual([]);

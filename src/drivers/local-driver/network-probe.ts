@@ -46,14 +46,12 @@ export async function probeUplink(
 async function tryUplink(mode: IsolationMode, tools: NetworkTools, signal: AbortSignal): Promise<void> {
   const runDir = mkdtempSync(path.join(tmpdir(), 'shipyard-probe-'));
   const rulesFile = path.join(runDir, 'filter.nft');
-  const marker = path.join(runDir, 'filtered');
+  const doneFile = path.join(runDir, 'filtered');
   const logFile = path.join(runDir, 'log');
   writeFileSync(rulesFile, networkRules([], []));
   writeFileSync(logFile, '');
-  const command = shipCommand(
-    { mode, ownNetwork: true, filter: { nft: tools.nft, setpriv: tools.setpriv, rulesFile } },
-    [...['/bin/sh', '-c', ': > "$0"; exec sleep 30', marker]],
-  );
+  const filter = { nft: tools.nft, setpriv: tools.setpriv, rulesFile, doneFile };
+  const command = shipCommand({ mode, ownNetwork: true, filter }, ['/bin/sleep', '30']);
   const launched = launch({
     runDir,
     command,
@@ -66,17 +64,9 @@ async function tryUplink(mode: IsolationMode, tools: NetworkTools, signal: Abort
   let initPid: number | undefined;
   try {
     initPid = await launched.initPid(signal);
-    await Promise.all([
-      startUplink({
-        tools,
-        initPid,
-        alive: launched.alive,
-        logFile: path.join(runDir, 'uplink.log'),
-        groups: [],
-        signal,
-      }),
-      launched.fileAppears(marker, signal),
-    ]);
+    await launched.fileAppears(doneFile, signal);
+    const uplinkLog = path.join(runDir, 'uplink.log');
+    await startUplink({ tools, initPid, alive: launched.alive, logFile: uplinkLog, groups: [], signal });
   } catch (error) {
     const said = readFileSync(logFile, 'utf8').trim();
     throw said ? new Error(said, { cause: error }) : error;

@@ -23,7 +23,12 @@ export interface ShipSandbox {
   /** Own network namespace; without it the ship uses the machine's network. */
   readonly ownNetwork: boolean;
   /** The filter to load before the agent starts, and what loads it. */
-  readonly filter?: { readonly nft: string; readonly setpriv: string; readonly rulesFile: string };
+  readonly filter?: {
+    readonly nft: string;
+    readonly setpriv: string;
+    readonly rulesFile: string;
+    readonly doneFile: string;
+  };
 }
 
 /**
@@ -32,7 +37,8 @@ export interface ShipSandbox {
  * open, and its beginning and end are written to fd 4.
  *
  * The filter is loaded inside, before the agent, by the only step that has the right to; where it fails the agent never
- * starts. Unprivileged the agent is left without capabilities, as root without those over the network.
+ * starts. `doneFile` tells that it stands: not before may there be an uplink, whose making would also meet bubblewrap's
+ * own work on the loopback. Unprivileged the agent is left without capabilities, as root without those over the network.
  */
 export function shipCommand(sandbox: ShipSandbox, agent: readonly string[]): string[] {
   const { mode, ownNetwork, filter } = sandbox;
@@ -53,10 +59,13 @@ export function shipCommand(sandbox: ShipSandbox, agent: readonly string[]): str
   ];
 }
 
-function withFilter({ nft, setpriv, rulesFile }: NonNullable<ShipSandbox['filter']>, root: boolean): string[] {
+function withFilter(
+  { nft, setpriv, rulesFile, doneFile }: NonNullable<ShipSandbox['filter']>,
+  root: boolean,
+): string[] {
   const drop = root ? ['--bounding-set=-net_admin'] : [];
   return [
-    ...['/bin/sh', '-c', '"$0" -f "$1" && shift && exec "$@"', nft, rulesFile],
+    ...['/bin/sh', '-c', '"$0" -f "$1" && : > "$2" && shift 2 && exec "$@"', nft, rulesFile, doneFile],
     ...[setpriv, '--inh-caps=-all', '--ambient-caps=-all', ...drop],
   ];
 }

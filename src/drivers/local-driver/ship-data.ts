@@ -54,19 +54,27 @@ export async function sweepRemovals(shipDataDir: string): Promise<void> {
 
 /** Removes whatever sessions made, also directories that they closed to their own user. */
 async function removeTree(root: string): Promise<void> {
-  try {
-    await rm(root, { recursive: true, force: true });
-  } catch (error) {
-    if (!hasCode(error, 'EACCES', 'EPERM', 'ENOTEMPTY')) throw error;
-    await openDirectories(root);
-    await rm(root, { recursive: true, force: true, maxRetries: 3 });
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await rm(root, { recursive: true, force: true });
+    } catch (error) {
+      if (!hasCode(error, 'EACCES', 'EPERM', 'ENOTEMPTY') || attempt === 5) throw error;
+      await openDirectories(root);
+    }
   }
 }
 
-/** Nothing of the ship runs any more: what is a directory here stays one, and is not a link to elsewhere. */
+/**
+ * Nothing of the ship runs any more: what is a directory here stays one, and is not a link to elsewhere. A part may be
+ * gone already, since a removal that failed in one place goes on in others.
+ */
 async function openDirectories(dir: string): Promise<void> {
-  await chmod(dir, 0o700);
-  for (const entry of await readdir(dir, { withFileTypes: true })) {
-    if (entry.isDirectory()) await openDirectories(path.join(dir, entry.name));
+  try {
+    await chmod(dir, 0o700);
+    for (const entry of await readdir(dir, { withFileTypes: true })) {
+      if (entry.isDirectory()) await openDirectories(path.join(dir, entry.name));
+    }
+  } catch (error) {
+    if (!isMissing(error)) throw error;
   }
 }

@@ -8,7 +8,7 @@ import type { StartedShip, StartOptions } from '../driver.js';
 import { agentConfigFor, agentLogFile, writeAgentConfig } from './agent-config.js';
 import { createShipCgroup, makeHelperGroups, type Controller, type ShipCgroup } from './cgroups.js';
 import { hasCode, toError } from './host-tools.js';
-import { launch } from './launch.js';
+import { launch, type Launched } from './launch.js';
 import type { Machine } from './machine.js';
 import { machineAddresses, networkRules } from './network-rules.js';
 import { startUplink, writeResolvConf } from './network.js';
@@ -139,7 +139,7 @@ async function begin(
     writeRecord(started);
 
     const settled = await allOrFirstFailure(
-      uplinkFor(deps, { initPid, alive: launched.alive, data, groups: supervisorGroups, signal: limit }),
+      uplinkFor(deps, launched, { initPid, runDir, data, groups: supervisorGroups, signal: limit }),
       launched.fileAppears(socketPath, limit).then(() => canBeDialled(socketPath, limit)),
     );
     const handle = { ...started, helpers: settled };
@@ -163,19 +163,31 @@ async function allOrFirstFailure<T>(first: Promise<T>, second: Promise<void>): P
   return a.value;
 }
 
+const filterDoneFile = (runDir: string) => path.join(runDir, 'filtered');
+
 function filterFor({ machine, options }: StartShipDeps, runDir: string) {
   if (machine.network !== 'internet' || !machine.networkTools) return {};
   const rulesFile = path.join(runDir, 'filter.nft');
   writeFileSync(rulesFile, networkRules(options.shipNetworkAllow ?? [], machineAddresses()), { mode: 0o600 });
-  return { filter: { nft: machine.networkTools.nft, setpriv: machine.networkTools.setpriv, rulesFile } };
+  return {
+    filter: {
+      nft: machine.networkTools.nft,
+      setpriv: machine.networkTools.setpriv,
+      rulesFile,
+      doneFile: filterDoneFile(runDir),
+    },
+  };
 }
 
 async function uplinkFor(
   { machine }: StartShipDeps,
-  ship: { initPid: number; alive: string; data: DataPaths; groups: readonly string[]; signal: AbortSignal },
+  launched: Launched,
+  ship: { initPid: number; runDir: string; data: DataPaths; groups: readonly string[]; signal: AbortSignal },
 ): Promise<(ProcessRef & { name: string })[]> {
   if (machine.network !== 'internet' || !machine.networkTools) return [];
-  const { initPid, alive, groups, signal } = ship;
+  const { initPid, groups, signal } = ship;
+  const { alive } = launched;
+  await launched.fileAppears(filterDoneFile(ship.runDir), signal);
   const logFile = path.join(ship.data.log, 'network.log');
   const { ref } = await startUplink({ tools: machine.networkTools, initPid, alive, logFile, groups, signal });
   return [{ ...ref, name: 'slirp4netns' }];

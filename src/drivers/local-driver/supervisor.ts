@@ -30,9 +30,15 @@ wait $!
 code=$?
 if [ "$mode" = plain ]; then echo "{ \\"exit-code\\": $code }" >> "$run/status.json"; fi
 if [ "$fate" = ephemeral ]; then
-  IFS=' ,' read -r _ _ init _ < "$run/status.json"
+  IFS=' ,'
+  read -r _ _ init _ 2> /dev/null < "$run/status.json"
   tries=0
-  while [ -d "/proc/$init/task" ] && [ $tries -lt 40 ]; do tries=$((tries + 1)); sleep 0.01; done
+  while read -r _ _ state _ 2> /dev/null < "/proc/$init/stat" && [ "$state" != Z ] && [ $tries -lt 100 ]; do
+    tries=$((tries + 1))
+    sleep 0.01
+  done
+  IFS='
+'
   for group in $groups; do
     tries=0
     while [ -d "$group" ] && ! rmdir "$group" 2> /dev/null && [ $tries -lt 40 ]; do tries=$((tries + 1)); sleep 0.05; done
@@ -40,6 +46,7 @@ if [ "$fate" = ephemeral ]; then
   done
   rm -rf "$run"
 fi
+exit $code
 `;
 
 /** Starts a network helper outside Bay's control group, with what it may write to its log bounded (in KiB). */
