@@ -53,6 +53,8 @@ export interface RegistryDeps {
   readonly log: Log;
   readonly executionMaxBytes: number;
   readonly shipMaxBytes: number;
+  /** Refuses new work that cannot be done whatever happens, by throwing a StatusError; asked before it is accepted. */
+  admit?(request: StartExecutionRequest): void;
   /** The work behind each kind; asked for on first use. */
   kind(kind: 'CELL' | 'COMMAND' | 'TERMINAL'): Promise<WorkKind>;
   readonly disk?: Disk;
@@ -323,6 +325,7 @@ export class ExecutionRegistry {
       throw new StatusError('SESSION_QUEUE_FULL', 'the session has 256 cells waiting', {
         details: { max_waiting: 256 },
       });
+    this.#deps.admit?.(request);
     return this.#accept(session, request, digest);
   }
 

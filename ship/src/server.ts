@@ -1,0 +1,60 @@
+import { ExecutionServiceDefinition } from '../../proto/gen/shipyard/execution/v1/execution_service.js';
+import { FileServiceDefinition } from '../../proto/gen/shipyard/execution/v1/file_service.js';
+import { ShipServiceDefinition } from '../../proto/gen/shipyard/ship/v1/ship.js';
+import { around } from '../../proto/rpc/around.js';
+import type { Implementation } from '../../proto/rpc/definition.js';
+import { startRpcServer, type RpcServer } from '../../proto/rpc/grpc-server.js';
+import { createRouter } from '../../proto/rpc/router.js';
+import type { AgentConfig } from './config.js';
+import type { Log } from './part-deps.js';
+import { createTokenCheck } from './token-check.js';
+
+export interface ShipServices {
+  readonly ship: Implementation<typeof ShipServiceDefinition>;
+  readonly executions: Implementation<typeof ExecutionServiceDefinition>;
+  readonly files: Implementation<typeof FileServiceDefinition>;
+}
+
+export interface ShipServerOptions {
+  readonly config: AgentConfig;
+  readonly version: string;
+  readonly log: Log;
+  /** A Bay is connected until the promise resolves. */
+  onLink(closed: Promise<unknown>): void;
+}
+
+/** Serves Bay on the ship's socket. Nobody else: every call and every connection shows this incarnation's token. */
+export function startShipServer(services: ShipServices, options: ShipServerOptions): Promise<RpcServer> {
+  const { config, log, version } = options;
+  const checkToken = createTokenCheck(config.token);
+  const router = createRouter({
+    services: [
+      [ShipServiceDefinition, services.ship],
+      [ExecutionServiceDefinition, services.executions],
+      [FileServiceDefinition, services.files],
+    ],
+    interceptors: [
+      around((ctx) => {
+        checkToken(ctx.metadata);
+        const startMs = performance.now();
+        return {
+          end: (error) => {
+            const durationMs = Math.round(performance.now() - startMs);
+            const fields = { method: ctx.method, peer: ctx.peer, durationMs };
+            if (error?.reason === 'INTERNAL') log.error({ ...fields, err: error }, 'rpc');
+            else log.debug({ ...fields, reason: error?.reason ?? 'OK' }, 'rpc');
+          },
+        };
+      }),
+    ],
+  });
+  return startRpcServer({
+    address: `unix:${config.socketPath}`,
+    router,
+    mux: {
+      hello: () => ({ shipId: config.shipId, incarnation: config.incarnation, agentVersion: version }),
+      authenticate: (metadata) => checkToken(metadata),
+      onConnection: (connection) => options.onLink(connection.closed),
+    },
+  });
+}
