@@ -67,6 +67,7 @@ export function loadConfig(sources: ConfigSources = { env: process.env, cwd: pro
   const env = { ...file, ...sources.env };
   const values = readValues(env, problems);
   const config = toConfig(values, env, sources.cwd, problems);
+  problems.push(...checkShipVariables(env));
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
 }
@@ -151,6 +152,12 @@ function toConfig(values: Values, env: ConfigSources['env'], cwd: string, proble
     logLevel: values.LOG_LEVEL ?? (values.DEBUG ? 'debug' : 'info'),
     warnings: [...warnOfOldData(values, resolve, shipDataDir), ...warnOfWithheld(withheld)],
   };
+}
+
+function checkShipVariables(env: ConfigSources['env']): ConfigProblem[] {
+  const names = Object.keys(env).filter((name) => name.startsWith(SHIP_ENV_PREFIX));
+  const wrong = names.filter((name) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name.slice(SHIP_ENV_PREFIX.length)));
+  return wrong.map((variable) => ({ variable, allowed: 'must go on as a name of letters, digits and _' }));
 }
 
 const DEFAULT_TOKEN = 'secret-token';

@@ -1,7 +1,7 @@
 /** The known name that differs least from the given one; undefined where none comes near. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
-  let least = Math.max(2, Math.floor(name.length / 3)) + 1;
+  let least = Math.max(4, Math.floor(name.length / 3)) + 1;
   for (const candidate of known) {
     const distance = countEdits(name, candidate);
     if (distance < least) [best, least] = [candidate, distance];

@@ -14,7 +14,7 @@ export function readDeploymentKey(stateDir: string): Buffer {
   try {
     linkSync(part, file); // whole, and never over a key that is there
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   } finally {
     rmSync(part, { force: true });
   }

@@ -39,6 +39,7 @@ function readHolder(db: Sqlite.Database): string {
   }
 }
 
+/** By its code and not by its class, which under Jest is of another realm. */
 function isBusy(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && String(error.code).startsWith('SQLITE_BUSY');
+  return typeof error === 'object' && error !== null && 'code' in error && String(error.code).startsWith('SQLITE_BUSY');
 }

@@ -46,7 +46,7 @@ export function openDatabase(options: OpenDatabaseOptions): OpenDatabase {
     }
   } catch (error) {
     if (error instanceof StoreError) throw error;
-    const text = error instanceof Error ? error.message : String(error);
+    const { message: text = String(error) } = error as { message?: string };
     throw new StoreError(`cannot open the database ${file}: ${text}`, { cause: error });
   }
 }
