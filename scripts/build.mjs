@@ -31,6 +31,8 @@ await build({
   keepNames: true, // errors are told apart by their names
   sourcemap: false,
   external: ['zeromq', 'node-pty', '*.node'],
+  // As require(): a script from a code cache has no dynamic import.
+  supported: { 'dynamic-import': false },
   define: { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename' },
 });
 writeFileSync(path.join(dist, 'ship.js'), loader());
@@ -49,7 +51,7 @@ const require = createRequire(filename);
 const wrapper = ['(function (exports, require, module, __filename, __dirname) {', '\\n})'].join(readFileSync(filename, 'utf8'));
 const makeCache = process.argv[2] === '--make-cache';
 const cachedData = !makeCache && existsSync(cacheFile) ? readFileSync(cacheFile) : undefined;
-const script = new vm.Script(wrapper, { filename, cachedData, importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER });
+const script = new vm.Script(wrapper, { filename, cachedData });
 if (makeCache) {
   writeFileSync(cacheFile, script.createCachedData());
 } else {
