@@ -39,8 +39,8 @@ export function lingerOnUnreadBody(request: IncomingMessage, response: ServerRes
 }
 
 /**
- * The bytes of a body as they come, in pieces of at least `gatherBytes` but the last. Pull is the back-pressure. Leaving
- * early leaves the request alive, so that it can still be answered.
+ * The bytes of a body as they come, in pieces of at least `gatherBytes` but the last. Pull is the back-pressure: about
+ * one piece is read ahead. Leaving early leaves the request alive, so that it can still be answered.
  *
  * @throws StatusError TOO_LARGE as soon as more than maxBytes came, CANCELLED where the client leaves, DEADLINE_EXCEEDED
  *   where nothing comes for a minute; the signal's reason when that aborts
@@ -49,20 +49,16 @@ export async function* readBody(
   source: Readable,
   options: { maxBytes: number; gatherBytes: number; signal: AbortSignal },
 ): AsyncGenerator<Buffer> {
-  let pieces: Buffer[] = [];
-  let gathered = 0;
-  let total = 0;
-  for await (const piece of readPieces(source, options.signal)) {
-    total += piece.length;
-    if (total > options.maxBytes) throw tooLarge(options.maxBytes);
-    pieces.push(piece);
-    gathered += piece.length;
-    if (gathered < options.gatherBytes) continue;
-    yield pieces.length === 1 ? piece : Buffer.concat(pieces, gathered);
-    pieces = [];
-    gathered = 0;
+  const arrivals = new Arrivals(source, options);
+  try {
+    for (;;) {
+      const piece = await arrivals.take();
+      if (!piece) return;
+      yield piece;
+    }
+  } finally {
+    arrivals.leave();
   }
-  if (gathered > 0) yield Buffer.concat(pieces, gathered);
 }
 
 /** @param sizeBytes where the client said it */
@@ -83,39 +79,82 @@ export function hasBody(request: IncomingMessage): boolean {
   return request.headers['transfer-encoding'] !== undefined || (declaredLength(request) ?? 0) > 0;
 }
 
-async function* readPieces(source: Readable, signal: AbortSignal): AsyncGenerator<Buffer> {
-  let wake: () => void = () => undefined;
-  let failure: Error | undefined;
-  let ended = source.readableEnded;
-  const notify = () => wake();
-  const onEnd = () => ((ended = true), wake());
-  const fail = (error: Error) => ((failure ??= error), wake());
-  const onClose = () => (ended ? undefined : fail(new StatusError('CANCELLED', 'the caller left within its body')));
-  const onError = (cause: Error) => fail(new StatusError('CANCELLED', 'the body broke off', { cause }));
-  const onAbort = () => fail(StatusError.from(signal.reason));
-  source.on('readable', notify).on('end', onEnd).on('close', onClose).on('error', onError);
-  signal.addEventListener('abort', onAbort);
-  if (signal.aborted) onAbort();
-  if (source.destroyed) onClose();
-  try {
-    for (;;) {
-      if (failure) throw failure;
-      const piece: unknown = source.read();
-      if (piece !== null) {
-        yield toBuffer(piece);
-        continue;
-      }
-      if (ended) return;
-      const idle = setTimeout(() => fail(new StatusError('DEADLINE_EXCEEDED', 'the body stopped coming')), IDLE_MS);
-      await new Promise<void>((resolve) => (wake = resolve));
+/** What came of a body and was not taken yet. */
+class Arrivals {
+  readonly #source: Readable;
+  readonly #options: { maxBytes: number; gatherBytes: number; signal: AbortSignal };
+  #pieces: Buffer[] = [];
+  #held = 0;
+  #total = 0;
+  #ended: boolean;
+  #failure: StatusError | undefined;
+  #wake: () => void = () => undefined;
+
+  constructor(source: Readable, options: { maxBytes: number; gatherBytes: number; signal: AbortSignal }) {
+    this.#source = source;
+    this.#options = options;
+    this.#ended = source.readableEnded;
+    if (source.destroyed) this.#onClose();
+    if (options.signal.aborted) this.#onAbort();
+    options.signal.addEventListener('abort', this.#onAbort);
+    source.on('end', this.#onEnd).on('close', this.#onClose).on('error', this.#onError).on('data', this.#onData);
+  }
+
+  /** @returns undefined at the end */
+  async take(): Promise<Buffer | undefined> {
+    while (!this.#failure && !this.#ended && this.#held < this.#options.gatherBytes) {
+      if (this.#source.isPaused()) this.#source.resume();
+      const idle = setTimeout(
+        () => this.#fail(new StatusError('DEADLINE_EXCEEDED', 'the body stopped coming')),
+        IDLE_MS,
+      );
+      await new Promise<void>((resolve) => (this.#wake = resolve));
       clearTimeout(idle);
     }
-  } finally {
-    source.off('readable', notify).off('end', onEnd).off('close', onClose).off('error', onError);
-    signal.removeEventListener('abort', onAbort);
+    if (this.#failure) throw this.#failure;
+    const [first, ...others] = this.#pieces;
+    const piece = first && others.length > 0 ? Buffer.concat(this.#pieces, this.#held) : first;
+    this.#pieces = [];
+    this.#held = 0;
+    if (!this.#ended) this.#source.resume(); // the next piece comes while this one is worked on
+    return piece;
   }
-}
 
-function toBuffer(piece: unknown): Buffer {
-  return Buffer.isBuffer(piece) ? piece : Buffer.from(piece as string);
+  leave(): void {
+    const source = this.#source;
+    source.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose).off('error', this.#onError);
+    this.#options.signal.removeEventListener('abort', this.#onAbort);
+    if (!this.#ended) source.pause();
+  }
+
+  readonly #onData = (data: Buffer | string) => {
+    const piece = typeof data === 'string' ? Buffer.from(data) : data;
+    this.#pieces.push(piece);
+    this.#held += piece.length;
+    this.#total += piece.length;
+    if (this.#total > this.#options.maxBytes) return this.#fail(tooLarge(this.#options.maxBytes));
+    if (this.#held < this.#options.gatherBytes) return;
+    this.#source.pause();
+    this.#wake();
+  };
+
+  readonly #onEnd = () => {
+    this.#ended = true;
+    this.#wake();
+  };
+
+  readonly #onClose = () => {
+    if (!this.#ended) this.#fail(new StatusError('CANCELLED', 'the caller left within its body'));
+  };
+
+  readonly #onError = (cause: Error) => this.#fail(new StatusError('CANCELLED', 'the body broke off', { cause }));
+
+  readonly #onAbort = () => this.#fail(StatusError.from(this.#options.signal.reason));
+
+  #fail(failure: StatusError): void {
+    this.#failure ??= failure;
+    this.#pieces = [];
+    this.#source.pause();
+    this.#wake();
+  }
 }

@@ -110,6 +110,7 @@ async function sendBytes(
       if (full) await full;
     }
     await body.end();
+    await stream.next(); // the call's own end: it was no reader that left
   } catch (error) {
     if (!signal.aborted) reply.log.warn({ err: error }, 'a download broke off');
     body.destroy();
