@@ -1,4 +1,4 @@
-import type { Kysely, Transaction } from 'kysely';
+import { sql, type Kysely, type Transaction } from 'kysely';
 import { toLease, toShip, type LeaseRecord, type ShipRecord } from './rows.js';
 import type { Database, EndCause } from './schema.js';
 import { hasFreeSeat, selectShips } from './ship-rows.js';
@@ -105,24 +105,11 @@ export async function regrantLease(
       .where('ship_id', '=', shipId)
       .where('session_id', '=', sessionId)
       .where('end_cause', '=', 'expired')
-      .where(({ exists, selectFrom }) =>
-        exists(
-          selectFrom('ships')
-            .select('ships.id')
-            .where('ships.id', '=', shipId)
-            .where('ships.state', '=', 'RUNNING')
-            .where(hasFreeSeat),
-        ),
+      .where(
+        sql<boolean>`EXISTS (SELECT 1 FROM ships WHERE ships.id = leases.ship_id AND ships.state = 'RUNNING' AND ${hasFreeSeat})`,
       )
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(
-            selectFrom('leases as other')
-              .select('other.uid')
-              .where('other.session_id', '=', sessionId)
-              .where('other.end_time', 'is', null),
-          ),
-        ),
+      .where(
+        sql<boolean>`NOT EXISTS (SELECT 1 FROM leases AS other WHERE other.session_id = leases.session_id AND other.end_time IS NULL)`,
       )
       .executeTakeFirst();
     return numUpdatedRows === 0n ? undefined : readLease(trx, shipId, sessionId);
