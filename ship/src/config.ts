@@ -35,6 +35,8 @@ export const agentConfigSchema = z.object({
     executable: z.string(),
     /** Directories to bind read-only so that it works: its prefix and its base prefix. */
     prefixes: z.array(z.string()),
+    /** `stock`: an unmodified ipykernel, as users may bring it; less exact, and slower. */
+    launcher: z.enum(['shipyard', 'stock']).default('shipyard'),
   }),
   sandbox,
   /** More directories to bind read-only into sessions. */
@@ -59,7 +61,7 @@ export const agentConfigSchema = z.object({
   /** Ends 5 s after the last link to Bay and removes what it owns (demo, tests). */
   ephemeral: z.boolean().default(false),
   logLevel: z.string().default('info'),
-  /** Where stdout and stderr lead; the agent keeps it to two files of this size (log-cap.ts). */
+  /** Where stdout and stderr lead; the agent keeps it to two files of this size (agent-log.ts). */
   logFile: z.object({ path: z.string(), maxBytes: z.number().int().positive() }).optional(),
 });
 

@@ -36,7 +36,7 @@ export function readHierarchies(
       version === 2 ? controllers.join() === '' : controllers.every((name) => flags.includes(name)),
     );
     if (!own) return [];
-    const home = path.join(unescapeMount(mountPoint), parentWithin(own.path, root));
+    const home = path.resolve(unescapeMount(mountPoint), `.${parentWithin(own.path, root)}`);
     return [
       { version, controllers: version === 2 ? [] : own.controllers, home, inService: own.path.includes('.service') },
     ];
