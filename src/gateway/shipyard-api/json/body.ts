@@ -17,15 +17,20 @@ export interface Body {
 
 export const NO_BODY: Body = { value: null, exact: () => null };
 
+const EMPTY = Buffer.alloc(0);
+
 /** @returns undefined where the body is larger than `maxBytes`; what remains of it is left unread */
 export async function readWholeBody(call: ApiCall, maxBytes: number): Promise<Buffer | undefined> {
   const { raw } = call.request;
-  if ((declaredLength(raw) ?? 0) > maxBytes) return undefined;
+  const declared = declaredLength(raw);
+  if ((declared ?? 0) > maxBytes) return undefined;
+  // Most bodies came in one packet with their head, and wait for no event.
+  if (declared !== undefined && raw.readableLength === declared) return (raw.read() as Buffer | null) ?? EMPTY;
   try {
     const pieces: Buffer[] = [];
     const options = { maxBytes, gatherBytes: maxBytes + 1, signal: call.options.signal };
     for await (const piece of readBody(raw, options)) pieces.push(piece);
-    return pieces[0] ?? Buffer.alloc(0);
+    return pieces[0] ?? EMPTY;
   } catch (error) {
     if (isStatusError(error) && error.reason === 'TOO_LARGE') return undefined;
     throw error;
