@@ -13,6 +13,8 @@ import { createRouter } from '../../proto/rpc/router.js';
 import { data, Probe, ProbeDefinition } from '../../proto/rpc/testing/probe-service.js';
 import { startGrpcServer, type GrpcServer, type GrpcServerOptions } from './grpc-server.js';
 
+const health = healthService as unknown as { readonly Check: MethodDefinition<object, object> };
+
 describe('startGrpcServer', () => {
   let server: GrpcServer | undefined;
 
@@ -45,8 +47,7 @@ describe('startGrpcServer', () => {
   it('answers health checks, of the whole and of each service, and says when it stops serving', async () => {
     const { address, setServing } = await start();
     const check = (service: string): Promise<unknown> => {
-      const method = healthService.Check as MethodDefinition<object, object>;
-      return unary(address, method, { service });
+      return unary(address, health.Check, { service });
     };
     expect(await check('')).toMatchObject({ status: 'SERVING' });
     expect(await check('probe.ProbeService')).toMatchObject({ status: 'SERVING' });

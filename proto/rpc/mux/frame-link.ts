@@ -1,11 +1,12 @@
 /** What carries a connection's frames, in order and whole: a gRPC stream, or a pair in memory. */
+import type { OutgoingFrame } from './frame.js';
 import type { StatusError } from '../status-error.js';
 
 export interface FrameLink {
   /** Called once, before anything else. Frames that arrived before are delivered after. */
   start(events: FrameLinkEvents): void;
   /** @returns false when the writer is to wait for `drained` before it goes on; this frame is taken either way */
-  write(frame: Buffer): boolean;
+  write(frame: OutgoingFrame): boolean;
   /** Ends the own direction after everything that was written. */
   end(): void;
   /** Ends both directions at once; an accepting side tells the peer why. */

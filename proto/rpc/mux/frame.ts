@@ -36,25 +36,71 @@ export function encodeFrame(callId: number, body: FrameBody): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** One piece of a message: `bytes` from `start` to `end`. */
-export function encodeData(callId: number, bytes: Buffer, start: number, end: number, more: boolean): Buffer {
+/**
+ * What a link writes: a Buffer, or as much of one as grpc-js uses when it puts a message behind its own header. So the
+ * bytes of a large piece are copied once on their way out, and not twice.
+ */
+export interface OutgoingFrame {
+  readonly length: number;
+  readonly byteLength: number;
+  copy(target: Buffer, at: number): number;
+}
+
+/** Below this, one small copy costs less than another object. */
+const COPIED_BYTES = 2048;
+
+/** One piece of a message: `bytes` from `start` to `end`. They must not change until the link has taken the frame. */
+export function encodeData(callId: number, bytes: Buffer, start: number, end: number, more: boolean): OutgoingFrame {
   const length = end - start;
-  const inner = (length > 0 ? 1 + varintLength(length) + length : 0) + (more ? 2 : 0);
-  const frame = Buffer.allocUnsafe(1 + varintLength(callId) + 1 + varintLength(inner) + inner);
-  let at = writeVarint(frame, 1, callId);
-  frame[0] = TAG_CALL_ID;
-  frame[at] = TAG_DATA;
-  at = writeVarint(frame, at + 1, inner);
-  if (length > 0) {
-    frame[at] = TAG_BYTES;
-    at = writeVarint(frame, at + 1, length);
-    at += bytes.copy(frame, at, start, end);
-  }
+  const inner = (more ? 2 : 0) + (length > 0 ? 1 + varintLength(length) + length : 0);
+  const total = 1 + varintLength(callId) + 1 + varintLength(inner) + inner;
+  const isCopied = total <= COPIED_BYTES;
+  const head = Buffer.allocUnsafe(isCopied ? total : total - length);
+  head[0] = TAG_CALL_ID;
+  let at = writeVarint(head, 1, callId);
+  head[at] = TAG_DATA;
+  at = writeVarint(head, at + 1, inner);
   if (more) {
-    frame[at] = TAG_MORE;
-    frame[at + 1] = 1;
+    head[at++] = TAG_MORE;
+    head[at++] = 1;
   }
-  return frame;
+  if (length > 0) {
+    head[at] = TAG_BYTES;
+    at = writeVarint(head, at + 1, length);
+  }
+  if (!isCopied) return new DataFrame(head, bytes.subarray(start, end));
+  bytes.copy(head, at, start, end);
+  return head;
+}
+
+class DataFrame implements OutgoingFrame {
+  readonly length: number;
+  readonly #head: Buffer;
+  readonly #bytes: Buffer;
+
+  constructor(head: Buffer, bytes: Buffer) {
+    this.length = head.length + bytes.length;
+    this.#head = head;
+    this.#bytes = bytes;
+  }
+
+  get byteLength(): number {
+    return this.length;
+  }
+
+  copy(target: Buffer, at: number): number {
+    this.#head.copy(target, at);
+    this.#bytes.copy(target, at + this.#head.length);
+    return this.length;
+  }
+}
+
+/** For links that need one piece. */
+export function toBuffer(frame: OutgoingFrame): Buffer {
+  if (Buffer.isBuffer(frame)) return frame;
+  const bytes = Buffer.allocUnsafe(frame.length);
+  frame.copy(bytes, 0);
+  return bytes;
 }
 
 /** @throws Error where the bytes are no frame */
@@ -62,7 +108,7 @@ export function decodeFrame(bytes: Buffer): Frame {
   return decodeData(bytes) ?? Frame.decode(bytes);
 }
 
-/** A Data frame in the order of fields that every encoder writes; `undefined` leaves all other forms to ts-proto. */
+/** A Data frame in the order of fields that we write; `undefined` leaves all other forms to ts-proto. */
 function decodeData(frame: Buffer): Frame | undefined {
   if (frame[0] !== TAG_CALL_ID) return undefined;
   let at = 1;
@@ -82,27 +128,23 @@ function decodeData(frame: Buffer): Frame | undefined {
     if (byte < 0x80) break;
   }
   if (at + inner !== frame.length) return undefined;
-  let start = at;
-  let end = at;
-  if (frame[at] === TAG_BYTES) {
-    at++;
-    let length = 0;
+  let more = false;
+  if (frame[at] === TAG_MORE) {
+    more = frame[at + 1] === 1;
+    at += 2;
+  }
+  let length = 0;
+  if (at < frame.length) {
+    if (frame[at++] !== TAG_BYTES) return undefined;
     for (let scale = 1; ; scale *= 128) {
       const byte = frame[at++];
       if (byte === undefined || scale > 2 ** 28) return undefined;
       length += (byte & 0x7f) * scale;
       if (byte < 0x80) break;
     }
-    start = at;
-    end = at += length;
   }
-  let more = false;
-  if (frame[at] === TAG_MORE && at + 2 === frame.length) {
-    more = frame[at + 1] === 1;
-    at += 2;
-  }
-  if (at !== frame.length) return undefined;
-  return { callId, body: { $case: 'data', value: { bytes: frame.subarray(start, end), more } } };
+  if (at + length !== frame.length) return undefined;
+  return { callId, body: { $case: 'data', value: { bytes: frame.subarray(at), more } } };
 }
 
 function varintLength(value: number): number {

@@ -3,6 +3,7 @@ import type { ClientDuplexStream, ServerDuplexStream, ServiceError } from '@grpc
 import { fromServiceError, toServiceError } from '../grpc-common.js';
 import { linkLost } from '../link-lost.js';
 import type { StatusError } from '../status-error.js';
+import type { OutgoingFrame } from './frame.js';
 import type { FrameLink, FrameLinkEvents } from './frame-link.js';
 
 /** The side that dialled. */
@@ -22,8 +23,8 @@ export class DialledLink implements FrameLink {
     this.#call.on('status', () => closed(undefined));
   }
 
-  write(frame: Buffer): boolean {
-    return this.#call.write(frame);
+  write(frame: OutgoingFrame): boolean {
+    return this.#call.write(frame as Buffer);
   }
 
   end(): void {
@@ -53,8 +54,8 @@ export class AcceptedLink implements FrameLink {
     if (this.#call.cancelled) closed(linkLost('the connection was lost'));
   }
 
-  write(frame: Buffer): boolean {
-    return this.#call.write(frame);
+  write(frame: OutgoingFrame): boolean {
+    return this.#call.write(frame as Buffer);
   }
 
   end(): void {

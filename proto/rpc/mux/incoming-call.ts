@@ -4,6 +4,7 @@ import type { Route } from '../router.js';
 import { StatusError } from '../status-error.js';
 import { toWireStatus } from '../wire-status.js';
 import { encodeFrame, MAX_INLINE_BYTES, MAX_MESSAGE_BYTES } from './frame.js';
+import type { LongMessages } from './long-messages.js';
 import { MessageReceiver } from './message-receiver.js';
 import { MessageSender } from './message-sender.js';
 import { tooLarge } from './outgoing-call.js';
@@ -38,6 +39,7 @@ export class IncomingCall {
     route: Route,
     call: Call,
     outbox: Outbox,
+    longMessages: LongMessages,
     inline: boolean,
     onClose: (callId: number) => void,
     onSettled: () => void,
@@ -50,7 +52,7 @@ export class IncomingCall {
     this.#onClose = onClose;
     this.#onSettled = onSettled;
     this.#sender = new MessageSender(callId, outbox);
-    this.#receiver = new MessageReceiver((bytes) => {
+    this.#receiver = new MessageReceiver(longMessages, (bytes) => {
       outbox.control(encodeFrame(callId, { $case: 'credit', value: { bytes } }));
     });
     call.onCancel = (reason) => this.#close(reason);

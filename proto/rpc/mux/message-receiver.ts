@@ -4,6 +4,7 @@
  * messages were granted for, so a consumer that waits takes the pieces of the next message as they come.
  */
 import { INITIAL_CREDIT_BYTES, MAX_DATA_BYTES, MAX_MESSAGE_BYTES } from './frame.js';
+import type { LongMessages } from './long-messages.js';
 import { StatusError } from '../status-error.js';
 
 /** Credit goes back in grants of at least this much, so that small messages do not each cost a frame. */
@@ -23,6 +24,7 @@ interface Consumer {
 }
 
 export class MessageReceiver {
+  readonly #longMessages: LongMessages;
   readonly #grant: (bytes: number) => void;
   #windowBytes = INITIAL_CREDIT_BYTES;
   #pieces: Buffer[] = [];
@@ -35,7 +37,8 @@ export class MessageReceiver {
   #end: { readonly reason: StatusError | undefined } | undefined;
 
   /** @param grant sends a Credit frame */
-  constructor(grant: (bytes: number) => void) {
+  constructor(longMessages: LongMessages, grant: (bytes: number) => void) {
+    this.#longMessages = longMessages;
     this.#grant = grant;
   }
 
@@ -64,10 +67,7 @@ export class MessageReceiver {
       return undefined;
     }
     const owedBytes = this.#piecesOwedBytes + piece.length;
-    const message = this.#pieces.length === 0 ? piece : Buffer.concat([...this.#pieces, piece], sizeBytes);
-    this.#pieces = [];
-    this.#piecesBytes = 0;
-    this.#piecesOwedBytes = 0;
+    const message = this.#pieces.length === 0 ? piece : this.#gather(piece, sizeBytes);
     const consumer = this.#consumer;
     if (consumer) {
       this.#consumer = undefined;
@@ -118,6 +118,7 @@ export class MessageReceiver {
     if (this.#end) return;
     this.#end = { reason };
     this.#pieces = [];
+    this.#longMessages.done(this);
     if (discard) this.#waiting = [];
     const consumer = this.#consumer;
     this.#consumer = undefined;
@@ -137,8 +138,22 @@ export class MessageReceiver {
     return waiting;
   }
 
+  /** The turn to gather a long message has come. */
+  granted(): void {
+    this.#takePieces();
+  }
+
+  #gather(last: Buffer, sizeBytes: number): Buffer {
+    const message = Buffer.concat([...this.#pieces, last], sizeBytes);
+    this.#pieces = [];
+    this.#piecesBytes = 0;
+    this.#piecesOwedBytes = 0;
+    this.#longMessages.done(this);
+    return message;
+  }
+
   #takePieces(): void {
-    if (this.#piecesOwedBytes === 0) return;
+    if (this.#piecesOwedBytes === 0 || !this.#longMessages.request(this)) return;
     const bytes = this.#piecesOwedBytes;
     this.#piecesOwedBytes = 0;
     this.#owe(bytes);

@@ -1,5 +1,5 @@
 /** One direction of a call, as its sender sees it: at most one message waits, and never more is sent than was granted. */
-import { encodeData, INITIAL_CREDIT_BYTES, MAX_DATA_BYTES } from './frame.js';
+import { encodeData, INITIAL_CREDIT_BYTES, MAX_DATA_BYTES, type OutgoingFrame } from './frame.js';
 import type { Outbox } from './outbox.js';
 import type { StatusError } from '../status-error.js';
 
@@ -15,6 +15,8 @@ export class MessageSender {
   readonly #outbox: Outbox;
   #credit = INITIAL_CREDIT_BYTES;
   #pending: Pending | undefined;
+  /** A message whose last piece the outbox holds. */
+  #sent: Pending | undefined;
   #closed: StatusError | undefined;
 
   constructor(callId: number, outbox: Outbox) {
@@ -45,24 +47,25 @@ export class MessageSender {
   }
 
   /** Only while ready. The outbox calls sent() when the frame is with the link. */
-  nextFrame(): Buffer {
+  nextFrame(): OutgoingFrame {
     const pending = this.#pending as Pending;
     const { message, offset } = pending;
     const end = Math.min(message.length, offset + Math.min(MAX_DATA_BYTES, this.#credit));
     this.#credit -= end - offset;
     pending.offset = end;
     const more = end < message.length;
-    if (!more) this.#last = pending;
-    if (!more) this.#pending = undefined;
+    if (!more) {
+      this.#pending = undefined;
+      this.#sent = pending;
+    }
     return encodeData(this.#callId, message, offset, end, more);
   }
 
-  #last: Pending | undefined;
-
+  /** The frame is with the link. */
   sent(): void {
-    const last = this.#last;
-    this.#last = undefined;
-    last?.resolve();
+    const whole = this.#sent;
+    this.#sent = undefined;
+    whole?.resolve();
   }
 
   grant(bytes: number): void {

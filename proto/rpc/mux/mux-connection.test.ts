@@ -237,6 +237,32 @@ describe('MuxConnection', () => {
       expect(await peer.closeOf(3)).toMatchObject({ code: 0 });
     });
 
+    it('gathers a few long messages at a time, and every one in the end', async () => {
+      const message = encoded.echo(1_000_000);
+      const calls = [1, 3, 5, 7, 9, 11];
+      const sent = new Map(calls.map((callId) => [callId, 0]));
+      const granted = (callId: number): number =>
+        peer.of('credit', callId).reduce((all, { bytes }) => all + bytes, INITIAL_CREDIT_BYTES);
+      const feed = (callId: number): void => {
+        for (let from = sent.get(callId) ?? 0; from < message.length && granted(callId) >= from + MAX_DATA_BYTES;) {
+          const to = from + MAX_DATA_BYTES;
+          peer.data(callId, message.subarray(from, to), to < message.length);
+          sent.set(callId, (from = to));
+        }
+      };
+      for (const callId of calls) {
+        peer.open(callId, 'Echo');
+        feed(callId);
+      }
+      await settled(() => peer.of('credit').length);
+      expect(calls.filter((callId) => granted(callId) > INITIAL_CREDIT_BYTES)).toEqual([1, 3, 5, 7]);
+      await until(() => {
+        calls.forEach(feed);
+        return calls.every((callId) => (sent.get(callId) ?? 0) >= message.length);
+      }, 'all were taken');
+      await until(() => probe.contexts.length === calls.length, 'all were served');
+    });
+
     it('sends one frame of each call in turn, and what is no Data before all Data', async () => {
       near.peer.highWater = 1; // every write waits
       near.highWater = 1;

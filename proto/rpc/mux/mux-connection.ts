@@ -22,6 +22,7 @@ import {
 } from './frame.js';
 import type { FrameLink } from './frame-link.js';
 import { encodeClose, IncomingCall } from './incoming-call.js';
+import { LongMessages } from './long-messages.js';
 import { encodeMessage, OutgoingCall } from './outgoing-call.js';
 import { Outbox } from './outbox.js';
 import { OutgoingStream } from './outgoing-stream.js';
@@ -63,6 +64,7 @@ export class MuxConnection implements Transport {
   readonly #metadata: Readonly<Record<string, string>>;
   readonly #outgoing = new Map<number, OutgoingCall>();
   readonly #incoming = new Map<number, IncomingCall>();
+  readonly #longMessages = new LongMessages();
   readonly #deadAfterTicks: number;
   readonly #ticker: NodeJS.Timeout;
   #nextCallId: number;
@@ -156,7 +158,15 @@ export class MuxConnection implements Transport {
       throw linkLost('the connection has used up its call ids');
     }
     this.#nextCallId += 2;
-    const call = new OutgoingCall(callId, method, options, this.#outbox, this.#inline, this.#forgetOutgoing);
+    const call = new OutgoingCall(
+      callId,
+      method,
+      options,
+      this.#outbox,
+      this.#longMessages,
+      this.#inline,
+      this.#forgetOutgoing,
+    );
     this.#outgoing.set(callId, call);
     return call;
   }
@@ -303,6 +313,7 @@ export class MuxConnection implements Transport {
         route,
         call,
         this.#outbox,
+        this.#longMessages,
         this.#inline,
         this.#forgetIncoming,
         this.#onSettled,

@@ -7,6 +7,7 @@ import type { Method } from '../service.js';
 import { StatusError } from '../status-error.js';
 import { fromWireStatus } from '../wire-status.js';
 import { encodeFrame, MAX_INLINE_BYTES, MAX_MESSAGE_BYTES } from './frame.js';
+import type { LongMessages } from './long-messages.js';
 import { MessageReceiver } from './message-receiver.js';
 import { MessageSender } from './message-sender.js';
 import type { Outbox } from './outbox.js';
@@ -41,6 +42,7 @@ export class OutgoingCall {
     method: Method,
     options: CallOptions,
     outbox: Outbox,
+    longMessages: LongMessages,
     inline: boolean,
     forget: (callId: number) => void,
   ) {
@@ -51,7 +53,7 @@ export class OutgoingCall {
     this.#inline = inline;
     this.#forget = forget;
     this.#sender = new MessageSender(callId, outbox);
-    this.receiver = new MessageReceiver((bytes) => {
+    this.receiver = new MessageReceiver(longMessages, (bytes) => {
       outbox.control(encodeFrame(callId, { $case: 'credit', value: { bytes } }));
     });
   }

@@ -1,4 +1,5 @@
 /** Two ends of a frame link in memory. Frames are delivered in later turns, as from a socket. */
+import { toBuffer, type OutgoingFrame } from '../mux/frame.js';
 import type { FrameLink, FrameLinkEvents } from '../mux/frame-link.js';
 import type { StatusError } from '../status-error.js';
 
@@ -22,9 +23,9 @@ export class MemoryLink implements FrameLink {
     this.#schedule();
   }
 
-  write(frame: Buffer): boolean {
+  write(frame: OutgoingFrame): boolean {
     if (this.ended) throw new Error('written after the end');
-    this.peer.#arrived.push(frame);
+    this.peer.#arrived.push(toBuffer(frame));
     this.peer.#schedule();
     if (this.peer.#arrived.length < this.highWater) return true;
     this.#needsDrain = true;
