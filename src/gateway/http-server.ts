@@ -17,9 +17,17 @@ import { HttpOnlyError, sendError } from './http-error.js';
 import { buildOpenApi, type OpenApiDocument } from './openapi.js';
 import { allowBody, deferContinue, isAwaitingContinue, lingerOnUnreadBody } from './request-body.js';
 import { RouteTable } from './route-table.js';
-import { routesOf } from './rpc-route.js';
+import { routesOf, type RpcRoute } from './rpc-route.js';
 import type { StreamTiming } from './send-stream.js';
-import { addRpcRoutes, registerV1, type AnyClient, type V1Handler } from './transcode.js';
+import {
+  addRpcRoutes,
+  isV1,
+  registerV1,
+  v1Answer,
+  type AnyClient,
+  type V1Answer,
+  type V1Handler,
+} from './transcode.js';
 
 /** A JSON body holds at most 8 MiB of code or 16 MiB of text, and the escapes that they need. */
 const DEFAULT_MAX_JSON_BYTES = 20 * 1024 * 1024;
@@ -91,6 +99,7 @@ export async function startHttpServer(deps: HttpServerDeps): Promise<HttpServer>
 export async function createHttpServer(deps: HttpServerDeps): Promise<FastifyInstance> {
   const maxJsonBytes = deps.maxJsonBytes ?? DEFAULT_MAX_JSON_BYTES;
   const { documented } = deps;
+  const v1 = createV1(deps, maxJsonBytes);
   const serverOptions = {
     noDelay: true,
     keepAlive: true,
@@ -108,8 +117,11 @@ export async function createHttpServer(deps: HttpServerDeps): Promise<FastifyIns
     return503OnClosing: false, // refuseWhileStopping says it in our words
     routerOptions: { caseSensitive: true, maxParamLength: 4096 },
     clientErrorHandler: answerClientError,
-    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
-      answerFrameworkError(deps, error, request, reply),
+    // A path that is not percent-encoded UTF-8: Fastify's router gives up, ours has its own answer.
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      if (isV1(request.raw.url ?? '')) void v1.answer(request, reply);
+      else sendError(reply, toStatusError(error));
+    },
     rewriteUrl: ({ url = '/' }: { url?: string }) => (isV1(url) ? url : (documented?.rewriteUrl?.(url) ?? url)),
   };
   const app = deps.tls
@@ -120,31 +132,37 @@ export async function createHttpServer(deps: HttpServerDeps): Promise<FastifyIns
   refuseWhileStopping(app);
   registerCors(app, deps.corsOrigins);
   app.setErrorHandler((error, _request, reply) => sendError(reply, toStatusError(error)));
-  app.setNotFoundHandler(answerUnknownPath);
-  registerOwnRoutes(app, deps, maxJsonBytes);
+  app.setNotFoundHandler((request, reply) => {
+    if (isV1(request.raw.url ?? ''))
+      void v1.answer(request, reply); // a method that Fastify has no routes for
+    else answerUnknownPath(request, reply);
+  });
+  registerV1(app, v1.answer);
+  registerOwnRoutes(app, deps, v1.routes);
   if (documented) await app.register(async (scope) => documented.register(scope));
   await app.ready();
   return app;
 }
 
-function registerOwnRoutes(app: FastifyInstance, deps: HttpServerDeps, maxJsonBytes: number): void {
+/** What is served under /v1: every rpc that has a route, and the contents of files. */
+function createV1(deps: HttpServerDeps, maxJsonBytes: number): { answer: V1Answer; routes: readonly RpcRoute[] } {
   const services = [
     { definition: BayServiceDefinition, client: deps.bay },
     { definition: ExecutionServiceDefinition, client: deps.executions },
     { definition: FileServiceDefinition, client: deps.files },
   ];
   const table = new RouteTable<V1Handler>();
+  const options = { maxJsonBytes, ...(deps.streamTiming ? { streamTiming: deps.streamTiming } : {}) };
   const routes = services.flatMap(({ definition, client }) => {
     const ofService = routesOf(definition, deps.descriptors);
-    addRpcRoutes(table, ofService, client as unknown as AnyClient, {
-      maxJsonBytes,
-      ...(deps.streamTiming ? { streamTiming: deps.streamTiming } : {}),
-    });
+    addRpcRoutes(table, ofService, client as unknown as AnyClient, options);
     return ofService;
   });
   addFileRoutes(table, deps);
-  registerV1(app, { table, authorize: deps.authorize });
+  return { answer: v1Answer({ table, authorize: deps.authorize }), routes };
+}
 
+function registerOwnRoutes(app: FastifyInstance, deps: HttpServerDeps, routes: readonly RpcRoute[]): void {
   if (!deps.documented) app.get('/health', async () => ({ status: 'ok', message: 'Bay service is running' }));
   app.get('/ready', async (_request, reply) => {
     const problem = await deps.ready();
@@ -185,10 +203,6 @@ function refuseWhileStopping(app: FastifyInstance): void {
   });
 }
 
-function isV1(url: string): boolean {
-  return url.startsWith('/v1/') || url === '/v1' || url.startsWith('/v1?');
-}
-
 const OWN_PATHS = new Set(['/ready', '/openapi.json', '/docs', '/redoc']);
 
 function answerUnknownPath(request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -210,15 +224,6 @@ function toStatusError(error: unknown): unknown {
   if (statusCode === undefined || statusCode < 400 || statusCode >= 500) return error;
   if (statusCode === 413) return new StatusError('TOO_LARGE', 'the body is too large', { cause: error });
   return new HttpOnlyError(statusCode, 'INVALID_ARGUMENT', error.message.toLowerCase());
-}
-
-function answerFrameworkError(deps: HttpServerDeps, error: Error, request: FastifyRequest, reply: FastifyReply): void {
-  try {
-    if (isV1(request.raw.url ?? '')) deps.authorize(request.headers.authorization);
-    sendError(reply, toStatusError(error));
-  } catch (refusal) {
-    sendError(reply, refusal);
-  }
 }
 
 async function readTls({ certFile, keyFile }: { certFile: string; keyFile: string }) {

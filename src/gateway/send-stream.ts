@@ -6,8 +6,13 @@ import type { StreamFormat, StreamItem } from './event-stream.js';
 import { errorBody } from './http-error.js';
 
 const KEEP_ALIVE_MS = 15_000;
-/** A stream that is silent for so long gets its head: what fails later is told in its body. */
-const HEAD_AFTER_MS = 2_000;
+/**
+ * A stream that is silent for so long gets its head: what fails later is told in its body. A reader may wait for a quiet
+ * execution, and EventSource counts as connected by the head; a start has its first event at once, unless the ship cannot
+ * be reached, which is known after 10 s and is worth a status.
+ */
+const READER_HEAD_AFTER_MS = 2_000;
+const START_HEAD_AFTER_MS = 12_000;
 
 /** Tests shorten these. */
 export interface StreamTiming {
@@ -15,7 +20,8 @@ export interface StreamTiming {
   readonly headAfterMs: number;
 }
 
-const DEFAULT_TIMING: StreamTiming = { keepAliveMs: KEEP_ALIVE_MS, headAfterMs: HEAD_AFTER_MS };
+export const READER_TIMING: StreamTiming = { keepAliveMs: KEEP_ALIVE_MS, headAfterMs: READER_HEAD_AFTER_MS };
+export const START_TIMING: StreamTiming = { keepAliveMs: KEEP_ALIVE_MS, headAfterMs: START_HEAD_AFTER_MS };
 
 export interface SendStreamOptions<T> {
   readonly format: StreamFormat;
@@ -25,7 +31,7 @@ export interface SendStreamOptions<T> {
   readonly emptyIs204?: boolean;
   /** Whether a message is the one that ends a whole stream; without it every end is a good one. */
   readonly isLast?: (message: T) => boolean;
-  readonly timing?: StreamTiming;
+  readonly timing: StreamTiming;
 }
 
 /**
@@ -37,7 +43,7 @@ export async function sendStream<T>(
   messages: AsyncIterable<T>,
   options: SendStreamOptions<T>,
 ): Promise<void> {
-  const { keepAliveMs, headAfterMs } = options.timing ?? DEFAULT_TIMING;
+  const { keepAliveMs, headAfterMs } = options.timing;
   const iterator = messages[Symbol.asyncIterator]();
   let next = iterator.next();
   const early = await firstOf(next, headAfterMs);

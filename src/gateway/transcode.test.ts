@@ -183,9 +183,18 @@ describe('paths', () => {
     expect(gateway.received[0]).toMatchObject({ name: 'getShip', request: { shipId: 'a/b:stop é' } });
   });
 
+  it.each(['PROPFIND', 'OPTIONS', 'PATCH'])('answers 405 for %s', async (method) => {
+    const response = await http.send('/v1/server', { method, headers: AUTH });
+    expect([response.status, response.headers.allow]).toEqual([405, 'GET']);
+    expect((await http.send('/v1/server', { method })).status).toBe(403);
+  });
+
   it.each(['/v1/ships/%zz', '/v1/ships/%ff'])('refuses %s', async (url) => {
     const response = await http.send(url, { headers: AUTH });
-    expect([response.status, response.json<Answer>().error.reason]).toEqual([400, 'INVALID_ARGUMENT']);
+    expect([response.status, response.json<Answer>().detail]).toEqual([
+      400,
+      `not percent-encoded UTF-8 in the path: ${url.slice(-3)}`,
+    ]);
     expect((await http.send(url)).status).toBe(403);
   });
 });
@@ -299,6 +308,41 @@ describe('fields', () => {
     const headers = { ...AUTH, 'x-session-id': 's1' };
     const response = await http.send(`/v1/ships/x/executions/e/events${query}`, { headers });
     expect([response.status, response.json<Answer>().detail]).toEqual([400, expect.stringContaining(message)]);
+  });
+});
+
+describe('a session', () => {
+  const kernelOf = async (session: string | string[]) => {
+    const response = await http.send('/v1/ships/x/kernel', { headers: { ...AUTH, 'x-session-id': session } });
+    return response.status === 200 ? gateway.received[0]?.request['sessionId'] : response.json<Answer>().detail;
+  };
+
+  it.each([
+    ['plain', 'plain'],
+    ['', ''],
+    ['a, b', 'a, b'],
+    [Buffer.from('日本', 'utf8').toString('latin1'), '日本'],
+    ['caf\u00e9', 'café'], // a client that sends Latin-1
+  ])('is the text of its header: %j', async (header, session) => {
+    expect(await kernelOf(header)).toBe(session);
+  });
+
+  it('is one', async () => {
+    expect(await kernelOf(['a', 'b'])).toBe('header X-SESSION-ID is given more than once');
+  });
+});
+
+describe('a body without a length', () => {
+  it('is refused as soon as it is too large', async () => {
+    const headers = {
+      ...AUTH,
+      'x-session-id': 's',
+      'content-type': 'application/json',
+      'transfer-encoding': 'chunked',
+    };
+    const body = `{"x":"${'y'.repeat(MAX_JSON_BYTES)}"}`;
+    const response = await http.send('/v1/ships', { method: 'POST', headers, body });
+    expect([response.status, response.json<Answer>().error.details]).toEqual([413, { max_bytes: MAX_JSON_BYTES }]);
   });
 });
 

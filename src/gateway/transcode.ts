@@ -19,7 +19,7 @@ import { hasBody } from './request-body.js';
 import { resumeAttach, resumeStart } from './resume.js';
 import type { RouteTable } from './route-table.js';
 import type { RpcRoute } from './rpc-route.js';
-import { sendStream, type StreamTiming } from './send-stream.js';
+import { READER_TIMING, sendStream, START_TIMING, type StreamTiming } from './send-stream.js';
 
 /** A request that was matched to a route. */
 export interface V1Request {
@@ -42,13 +42,24 @@ export interface TranscodeDeps {
   readonly authorize: (authorization: string | undefined) => void;
 }
 
+/** Answers a request under /v1, whatever its method and path. Never rejects. */
+export type V1Answer = (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
+
+export function v1Answer(deps: TranscodeDeps): V1Answer {
+  return (request, reply) => answerV1(deps, request, reply);
+}
+
+export function isV1(url: string): boolean {
+  return /^\/v1(\/|\?|$)/.test(url);
+}
+
 /**
- * Serves everything under /v1 from the table. The answer is given in Fastify's first hook, which never calls on: all that
- * comes after it (content types, body parsers) would refuse requests before the token was checked, and in other words.
+ * Leads everything under /v1 to one answer. It is given in Fastify's first hook, which never calls on: all that comes
+ * after it (content types, body parsers) would refuse requests before the token was checked, and in other words.
  */
-export function registerV1(app: FastifyInstance, deps: TranscodeDeps): void {
+export function registerV1(app: FastifyInstance, answer: V1Answer): void {
   void app.register(async (scope) => {
-    scope.addHook('onRequest', (request, reply, _done) => void answerV1(deps, request, reply));
+    scope.addHook('onRequest', (request, reply, _done) => void answer(request, reply));
     const unreachable = () => {
       throw new Error('answered by the hook');
     };
@@ -142,7 +153,7 @@ export function sendJson(reply: FastifyReply, writer: MessageWriter, message: ob
 }
 
 function streamAnswer(route: RpcRoute, client: AnyClient, streamTiming: StreamTiming | undefined): Answer {
-  const timing = streamTiming ? { timing: streamTiming } : {};
+  const timing = streamTiming ?? (isReader(route) ? READER_TIMING : START_TIMING);
   const invoke = functionOf(client, route.name);
   const isExecution = route.descriptor.output.typeName === 'shipyard.execution.v1.ExecutionEvent';
   if (!isExecution) {
@@ -150,7 +161,7 @@ function streamAnswer(route: RpcRoute, client: AnyClient, streamTiming: StreamTi
     return async ({ request, reply }, message, call) => {
       const messages = decoded(invoke(message, call) as AsyncIterable<object>, route);
       const toItem = (item: object) => ({ json: JSON.stringify(writer.write(item)) });
-      await sendStream(reply, messages, { format: chooseFormat(request), signal: call.signal, toItem, ...timing });
+      await sendStream(reply, messages, { format: chooseFormat(request), signal: call.signal, toItem, timing });
     };
   }
 
@@ -166,7 +177,7 @@ function streamAnswer(route: RpcRoute, client: AnyClient, streamTiming: StreamTi
       toItem,
       isLast: isEnd,
       emptyIs204: !starts || resumed !== undefined,
-      ...timing,
+      timing,
     });
   };
 }

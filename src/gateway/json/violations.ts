@@ -12,13 +12,16 @@ export interface Violation {
 
 /** More than these help nobody, and a hostile body could name a million. */
 const MAX_VIOLATIONS = 20;
+/** A name comes from the request, and may be as long as that. */
+const MAX_FIELD_CHARS = 200;
 
 /** What is wrong with one request, gathered so that one answer names it all. */
 export class Violations {
   readonly #found: Violation[] = [];
 
   add(place: Place, field: string, problem: string): void {
-    if (this.#found.length < MAX_VIOLATIONS) this.#found.push({ in: place, field, problem });
+    if (this.#found.length >= MAX_VIOLATIONS) return;
+    this.#found.push({ in: place, field: field.slice(0, MAX_FIELD_CHARS), problem });
   }
 
   get any(): boolean {

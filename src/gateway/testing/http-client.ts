@@ -10,7 +10,7 @@ export interface HttpAnswer {
 
 export interface HttpRequest {
   readonly method?: string;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string | string[]>>;
   readonly body?: string | Uint8Array;
 }
 
@@ -41,8 +41,9 @@ export class HttpClient {
   /** The answer as soon as its head is there; the caller reads or destroys it. */
   open(path: string, { method = 'GET', headers = {}, body }: HttpRequest = {}): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
+      const chunked = 'transfer-encoding' in headers;
       const length: Record<string, string> =
-        body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
+        body === undefined || chunked ? {} : { 'content-length': String(Buffer.byteLength(body)) };
       const options = { host: '127.0.0.1', port: this.#port, method, path, headers: { ...length, ...headers } };
       const sent = request({ ...options, agent: this.#agent }, resolve);
       sent.on('error', reject);
