@@ -31,7 +31,9 @@ try {
   }
   const config = loadConfig();
   const { stopped, failed } = (await stopAlone(config)) ?? (await stopThroughBay(config));
-  process.stdout.write(`${stopped} ships stopped${failed > 0 ? `, ${failed} failed` : ''}\n`);
+  process.stdout.write(
+    `stopped ${stopped === 1 ? '1 ship' : `${stopped} ships`}${failed > 0 ? `, ${failed} failed` : ''}\n`,
+  );
   process.exit(failed > 0 ? 1 : 0);
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);

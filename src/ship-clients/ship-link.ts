@@ -187,6 +187,11 @@ export class ShipLink {
     };
   }
 
+  /** Sessions with work that is not over, as far as the ship has told. */
+  workingSessions(): Set<string> {
+    return new Set(this.#unfinished.sessions());
+  }
+
   /** Sessions with work that is not over, or with a call under way. */
   activeSessions(): Set<string> {
     return new Set([...this.#unfinished.sessions(), ...this.#inFlight.keys()]);

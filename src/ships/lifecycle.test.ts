@@ -70,7 +70,7 @@ describe('expiry', () => {
     const events = bay.executions.startExecution(toStart(ship.shipId, 's', 'print 3 held', 'work'), { signal: reading.signal });
     const first = events[Symbol.asyncIterator]().next();
     await until('the work began', () => bay.driver.agent(ship.shipId).begun.length === 1);
-    await until('Bay knows', () => bay.deps.links.get(ship.shipId)?.activeSessions().has('s') ?? false);
+    await until('Bay knows', () => bay.deps.links.get(ship.shipId)?.workingSessions().has('s') ?? false);
     reading.abort();
     await expect(first).rejects.toMatchObject({ reason: 'CANCELLED' });
 

@@ -2,6 +2,7 @@ import type { ShipState } from '../ships/ship.js';
 import { Changes } from './changes.js';
 import * as leases from './leases.js';
 import { openDatabase, type OpenDatabaseOptions } from './open-database.js';
+import { SeatCache } from './seat-cache.js';
 import { place, restore, type Placement, type PlaceRequest, type RestoreRequest } from './placement.js';
 import { Renewals } from './renewals.js';
 import { toShip, type LeaseRecord, type ShipRecord } from './rows.js';
@@ -14,6 +15,8 @@ export type { Placement, PlaceRequest, RestoreRequest } from './placement.js';
 export type { Removal } from './schema.js';
 export type { StartRecord, TransitionOptions } from './transitions.js';
 
+export type Seat = NonNullable<Awaited<ReturnType<typeof leases.findSeat>>>;
+
 /**
  * The truth about ships and leases. Every change is one conditional UPDATE or one transaction; who loses gets
  * undefined. Reading sees every renewal that was made before.
@@ -23,13 +26,15 @@ export class Store {
   readonly changes = new Changes();
   readonly #database: ReturnType<typeof openDatabase>;
   readonly #renewals: Renewals;
+  readonly #seats = new SeatCache<Seat>();
 
   /** @throws StoreError with a text for whoever starts the program */
   constructor(options: OpenDatabaseOptions) {
     this.#database = openDatabase(options);
     this.deploymentId = this.#database.deploymentId;
-    this.#renewals = new Renewals(this.#database.db, (error) => {
-      options.log.error({ err: error }, 'could not write renewals of leases');
+    this.#renewals = new Renewals(this.#database.db, {
+      onWritten: (shipIds) => shipIds.forEach((shipId) => this.#seats.forget(shipId)),
+      onError: (error) => options.log.error({ err: error }, 'could not write renewals of leases'),
     });
   }
 
@@ -81,27 +86,31 @@ export class Store {
   ): Promise<ShipRecord | undefined> {
     await this.#renewals.flush();
     const changed = await this.#db.transaction().execute((trx) => transitions.transition(trx, ship, to, options));
-    if (changed) this.changes.emit(ship.id, { freed: to === 'STOPPED' || to === 'RUNNING' });
+    if (changed) this.#changed(ship.id, { freed: to === 'STOPPED' || to === 'RUNNING' });
     return changed;
   }
 
   async recordStart(ship: ShipRecord, started: transitions.StartRecord): Promise<ShipRecord | undefined> {
-    return this.#db.transaction().execute((trx) => transitions.recordStart(trx, ship, started));
+    const recorded = await this.#db.transaction().execute((trx) => transitions.recordStart(trx, ship, started));
+    this.#seats.forget(ship.id);
+    return recorded;
   }
 
   async markRemoval(shipId: string, removal: Removal, now: Date): Promise<ShipRecord | undefined> {
     const ship = await this.#db.transaction().execute((trx) => transitions.markRemoval(trx, shipId, removal, now));
-    this.changes.emit(shipId);
+    this.#changed(shipId);
     return ship;
   }
 
   async removeShip(shipId: string): Promise<void> {
     await transitions.removeShip(this.#db, shipId);
-    this.changes.emit(shipId, { freed: true });
+    this.#changed(shipId, { freed: true });
   }
 
-  async findSeat(shipId: string, sessionId: string): Promise<Awaited<ReturnType<typeof leases.findSeat>>> {
-    return leases.findSeat(this.#db, shipId, sessionId);
+  /** The ship and the session's lease in it. The lease's end may be 100 ms older than its last renewal. */
+  async findSeat(shipId: string, sessionId: string): Promise<Seat | undefined> {
+    const known = this.#seats.get(shipId, sessionId);
+    return known ?? this.#seats.fill(shipId, sessionId, () => leases.findSeat(this.#db, shipId, sessionId));
   }
 
   async listLeases(shipId: string, options: { heldOnly?: boolean } = {}): Promise<LeaseRecord[]> {
@@ -121,14 +130,14 @@ export class Store {
 
   async regrantLease(shipId: string, sessionId: string, now: Date): Promise<LeaseRecord | undefined> {
     const lease = await leases.regrantLease(this.#db, shipId, sessionId, now);
-    if (lease) this.changes.emit(shipId);
+    if (lease) this.#changed(shipId);
     return lease;
   }
 
   async extendLeases(shipId: string, ttlSeconds: number, now: Date): Promise<ShipRecord | undefined> {
     await this.#renewals.flush();
     const ship = await leases.extendLeases(this.#db, shipId, ttlSeconds, now);
-    if (ship) this.changes.emit(shipId);
+    if (ship) this.#changed(shipId);
     return ship;
   }
 
@@ -139,13 +148,13 @@ export class Store {
   ): Promise<LeaseRecord | undefined> {
     await this.#renewals.flush();
     const lease = await leases.beginEnding(this.#db, shipId, sessionId, options);
-    if (lease) this.changes.emit(shipId);
+    if (lease) this.#changed(shipId);
     return lease;
   }
 
   async finishEnding(lease: Pick<LeaseRecord, 'shipId' | 'sessionId'>, cause: EndCause, now: Date): Promise<boolean> {
     const freed = await leases.finishEnding(this.#db, lease, cause, now);
-    if (freed) this.changes.emit(lease.shipId, { freed: true });
+    if (freed) this.#changed(lease.shipId, { freed: true });
     return freed;
   }
 
@@ -156,9 +165,14 @@ export class Store {
     await this.#database.close();
   }
 
+  #changed(shipId: string, options?: { freed?: boolean }): void {
+    this.#seats.forget(shipId);
+    this.changes.emit(shipId, options);
+  }
+
   #told<T extends Placement | undefined>(placement: T): T {
     if (placement && (placement.kind === 'seated' || placement.kind === 'reserved')) {
-      this.changes.emit(placement.ship.id);
+      this.#changed(placement.ship.id);
     }
     return placement;
   }
