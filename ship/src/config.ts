@@ -35,8 +35,6 @@ export const agentConfigSchema = z.object({
     executable: z.string(),
     /** Directories to bind read-only so that it works: its prefix and its base prefix. */
     prefixes: z.array(z.string()),
-    /** `stock`: an unmodified ipykernel, as users may bring it; less exact, and slower. */
-    launcher: z.enum(['shipyard', 'stock']).default('shipyard'),
   }),
   sandbox,
   /** More directories to bind read-only into sessions. */

@@ -53,6 +53,11 @@ class ZMQInteractiveShell(StockShell):
     display_pub_class = Type(DisplayPublisher)
     displayhook_class = Type(DisplayHook)
 
+    def run_code(self, *args, **kwargs):
+        # From here on IPython turns a KeyboardInterrupt into the cell's error; what runs before may swallow it.
+        interrupts.allow()
+        return super().run_code(*args, **kwargs)
+
 
 class _NoSubshells:
     """Stands for the thread of subshells, which costs each cell a detour; false, but it knows the main thread."""
@@ -114,7 +119,6 @@ class ShipKernel(IPythonKernel):
     async def do_execute(self, code, silent, *args, **kwargs):
         try:
             try:
-                interrupts.allow()
                 reply = await super().do_execute(code, silent, *args, **kwargs)
             finally:
                 interrupts.forbid()

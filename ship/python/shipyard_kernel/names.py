@@ -1,7 +1,7 @@
 """The names that every new kernel of the original Shipyard had: plt, fm, os, shutil, font_prop, font_path, cache_dir.
 
 They are made when a cell uses them, so that nobody waits for matplotlib who does not draw. A cell that binds such a name
-itself keeps its own.
+itself keeps its own. (Fonts are set by the matplotlibrc beside this file, which new homes get.)
 """
 
 import ast
@@ -9,7 +9,8 @@ import logging
 import os
 import shutil
 
-from .matplotlibrc import FONT_PATH
+#: Where Debian and Ubuntu install the collection of Noto's CJK fonts.
+FONT_PATH = "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"
 
 
 def _font_prop():

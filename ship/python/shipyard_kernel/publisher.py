@@ -4,10 +4,15 @@ The socket blocks at its high-water mark instead of dropping (XPUB_NODROP), so a
 whoever publishes waits once a few megabytes are on their way.
 """
 
+import sys
 import threading
+import traceback
+from collections import deque
 
 import zmq
 from ipykernel.iostream import IOPubThread
+
+from .interrupts import interrupts
 
 #: Messages in the socket; output messages hold at most 256 KiB.
 HIGH_WATER_MARK = 32
@@ -29,7 +34,9 @@ class PublisherThread(IOPubThread):
     def __init__(self, *args, **kwargs):
         self._awake = False
         self._in_flight = 0
-        self._room = threading.Condition(threading.Lock())
+        # Not a Condition: a KeyboardInterrupt in the middle of its Python code would leave it locked for ever.
+        self._counting = threading.Lock()
+        self._gates = deque()
         super().__init__(*args, **kwargs)
         self.without_waiting = _WithoutWaiting(self)
 
@@ -37,15 +44,21 @@ class PublisherThread(IOPubThread):
         if not self.thread.is_alive():
             f()
             return
-        # One wake-up is enough for everything that waits when it is served.
-        self._events.append(f)
-        if not self._awake:
-            self._awake = True
-            self._event_pipe.send(b"")
+        with interrupts.held:
+            self._events.append(f)
+            # One wake-up is enough for everything that waits when it is served.
+            if not self._awake:
+                self._awake = True
+                self._event_pipe.send(b"")
 
     def _handle_event(self, msg):
+        # What is scheduled from here on wakes us again; nothing scheduled before may stay behind a failure.
         self._awake = False
-        super()._handle_event(msg)
+        for _ in range(len(self._events)):
+            try:
+                self._events.popleft()()
+            except Exception:
+                traceback.print_exc(file=sys.__stderr__)
 
     def schedule_quietly(self, f):
         """Without a wake-up of its own: for what may wait for the next one."""
@@ -53,11 +66,12 @@ class PublisherThread(IOPubThread):
 
     def wait_for_room(self):
         """Waits while too much is on its way. Interruptible, since a KeyboardInterrupt may be the way out."""
-        if self._in_flight < ROOM_BYTES or threading.current_thread() is self.thread or not self.thread.is_alive():
-            return
-        with self._room:
-            while self._in_flight >= ROOM_BYTES and self.thread.is_alive():
-                self._room.wait(1.0)
+        while self._in_flight >= ROOM_BYTES and threading.current_thread() is not self.thread and self.thread.is_alive():
+            gate = threading.Lock()
+            gate.acquire()
+            self._gates.append(gate)
+            if self._in_flight >= ROOM_BYTES:
+                gate.acquire(timeout=1.0)
 
     def send_multipart(self, msg, *args, **kwargs):
         self.wait_for_room()
@@ -65,18 +79,19 @@ class PublisherThread(IOPubThread):
 
     def send_without_waiting(self, msg, *args, **kwargs):
         size = sum(len(part) if isinstance(part, bytes) else memoryview(part).nbytes for part in msg)
-        with self._room:
-            self._in_flight += size
-        self.schedule(lambda: self._send_and_make_room(size, msg, *args, **kwargs))
+        with interrupts.held:
+            with self._counting:
+                self._in_flight += size
+            self.schedule(lambda: self._send_and_make_room(size, msg, *args, **kwargs))
 
     def _send_and_make_room(self, size, msg, *args, **kwargs):
         try:
             self._really_send(msg, *args, **kwargs)
         finally:
-            with self._room:
+            with self._counting:
                 self._in_flight -= size
-                if self._in_flight < ROOM_BYTES:
-                    self._room.notify_all()
+            while self._gates and self._in_flight < ROOM_BYTES:
+                self._gates.popleft().release()
 
 
 class _WithoutWaiting:

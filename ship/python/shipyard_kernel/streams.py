@@ -100,9 +100,10 @@ class Capture:
 
     def arm(self):
         """Something was written: flush within FLUSH_SECONDS."""
-        if not self._armed:
-            self._armed = True
-            self.publisher.schedule(self._start_timer)
+        with interrupts.held:
+            if not self._armed:
+                self._armed = True
+                self.publisher.schedule(self._start_timer)
 
     def _start_timer(self):
         self.publisher.io_loop.call_later(FLUSH_SECONDS, self._tick)
@@ -294,9 +295,11 @@ class CellStream(OutStream):
             capture.arm()
 
     def _begin_run(self, cell, piece):
-        self._cell = cell
+        # In this order: an interrupt between two lines loses nothing.
+        self._cell = None
         self._parts = [piece]
         self._runs.append((cell, self._parts))
+        self._cell = cell
 
     def _write_through(self, piece):
         data = memoryview(to_bytes(piece) if isinstance(piece, str) else piece)
@@ -305,6 +308,10 @@ class CellStream(OutStream):
 
     def drain(self, pipe, limit=None):
         """Takes what is in the pipe now. Call with the lock held. True at the end: nobody can write to it any more."""
+        with interrupts.held:
+            return self._drain(pipe, limit)
+
+    def _drain(self, pipe, limit):
         if limit is None:
             # What was written before this moment, and no more: another writer could go on for ever.
             fcntl.ioctl(pipe.fd, termios.FIONREAD, self._count, True)
@@ -343,7 +350,7 @@ class CellStream(OutStream):
                     pass
             return
         self.capture._wait_for_room()
-        with interrupts.held(), self._sending:
+        with interrupts.held, self._sending:
             self._send()
 
     def flush_if_free(self):

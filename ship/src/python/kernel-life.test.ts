@@ -161,7 +161,7 @@ describe('the life of a kernel', () => {
     try {
       const { end, log } = await broken.run('1');
       expect(end).toMatchObject({
-        outcome: { $case: 'couldNotStart', value: { reason: expect.stringContaining('exited with code 1') } },
+        outcome: { $case: 'couldNotStart', value: { reason: "the kernel's process exited with code 1" } },
         statePreserved: false,
       });
       expect(log.events).toEqual([]);
@@ -178,7 +178,7 @@ describe('a stock kernel', () => {
     const sessions = new TestSessions({ supportDir });
     try {
       const { log, end } = await sessions.run('print("hello")\n1 + 1');
-      expect(sessions.warnings).toMatchObject([{ reason: expect.stringContaining('shipyard_kernel') }]);
+      expect(JSON.stringify(sessions.warnings)).toContain('shipyard_kernel');
       expect(log.of('started')).toMatchObject([{ byteExact: false, lossless: false }]);
       expect(log.text()).toBe('hello\n');
       expect(log.of('result')).toHaveLength(1);

@@ -11,6 +11,8 @@ import { toObject, type KernelReply, type RequestType } from './wire.js';
 export interface KernelOptions {
   readonly runner: SessionRunner;
   readonly generation: number;
+  /** What to start first; where ours does not come up, a stock one is tried. */
+  readonly variant: Variant;
   readonly background: BackgroundSink;
   readonly log: Log;
   /** Aborts the start. */
@@ -64,6 +66,7 @@ export class Kernel implements CellKernel {
    * @throws Error that says why neither came up
    */
   static async start(options: KernelOptions): Promise<Kernel> {
+    if (options.variant === 'stock') return Kernel.#startVariant(options, 'stock');
     try {
       return await Kernel.#startVariant(options, 'shipyard');
     } catch (error) {
@@ -94,7 +97,7 @@ export class Kernel implements CellKernel {
       kernel.kill();
       await kernel.gone;
       const words = kernel.#launched.lastWords.take().toString('utf8').trim().slice(-2000);
-      const why = deadline.aborted ? `no answer within ${START_TIMEOUT_MS} ms` : String(error);
+      const why = deadline.aborted ? `no answer within ${START_TIMEOUT_MS} ms` : (error as Error).message;
       throw new Error(words === '' ? why : `${why}: ${words}`, { cause: error });
     }
     kernel.#ready = true;

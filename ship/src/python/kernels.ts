@@ -5,9 +5,11 @@ import type { Log } from '../part-deps.js';
 import type { SessionDirectory } from '../workspace/session-runner.js';
 import { Generations } from './generations.js';
 import { Kernel } from './kernel.js';
+import type { Variant } from './launch.js';
 
 export interface KernelsDeps {
   readonly stateDir: string;
+  readonly launcher: Variant;
   readonly log: Log;
   readonly sessions: SessionDirectory;
   background(sessionId: string): BackgroundSink;
@@ -153,6 +155,7 @@ export class Kernels implements KernelService {
       const kernel: Kernel = await Kernel.start({
         runner,
         generation,
+        variant: this.#deps.launcher,
         background: this.#deps.background(sessionId),
         log: this.#deps.log,
         signal: slot.ended.signal,

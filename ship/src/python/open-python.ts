@@ -7,6 +7,8 @@ import { Kernels } from './kernels.js';
 export function openPython(deps: PartDeps): { cells: WorkKind; kernels: KernelService } {
   const kernels = new Kernels({
     stateDir: deps.config.stateDir,
+    // SHIP_ENV_SHIPYARD_KERNEL=stock of Bay: an unmodified ipykernel, less exact and slower.
+    launcher: deps.config.environment['SHIPYARD_KERNEL'] === 'stock' ? 'stock' : 'shipyard',
     log: deps.log,
     sessions: deps.sessions,
     background: (sessionId) => deps.background(sessionId),

@@ -5,6 +5,7 @@ import { StartExecutionRequest, type Kernel } from '../../../../proto/gen/shipya
 import type { EventBody, ExecutionHandle, Work, WorkEnd } from '../../executions/execution.js';
 import { createCellKind } from '../cell-kind.js';
 import { Kernels } from '../kernels.js';
+import type { Variant } from '../launch.js';
 import { LocalSessionRunner, type LocalRunnerOptions } from './local-session-runner.js';
 
 /** Everything a cell reported, as a log would hold it. */
@@ -97,11 +98,12 @@ export class TestSessions {
   readonly #options: LocalRunnerOptions;
   #count = 0;
 
-  constructor(options: LocalRunnerOptions = {}) {
+  constructor(options: LocalRunnerOptions & { launcher?: Variant } = {}) {
     this.#options = options;
     const quiet = () => undefined;
     this.kernels = new Kernels({
       stateDir: this.stateDir,
+      launcher: options.launcher ?? 'shipyard',
       log: { debug: quiet, info: quiet, error: quiet, warn: (fields) => this.warnings.push(fields) },
       sessions: { runner: async (sessionId) => this.runner(sessionId) },
       background: (sessionId) => this.background(sessionId),
