@@ -37,6 +37,8 @@ class Channel:
 
     def send_pipe(self, message, descriptor):
         """Hands a pipe end to Node and closes our copy."""
+        # libuv takes a descriptor that it received as it is; a blocking one would stop the agent's loop.
+        os.set_blocking(descriptor, False)
         line = json.dumps({"cmd": "NODE_HANDLE", "type": "net.Native", "msg": message}).encode("ascii") + b"\n"
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
         try:
