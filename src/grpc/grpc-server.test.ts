@@ -45,14 +45,14 @@ describe('startGrpcServer', () => {
   });
 
   it('answers health checks, of the whole and of each service, and says when it stops serving', async () => {
-    const { address, setServing } = await start();
+    const { address } = await start();
     const check = (service: string): Promise<unknown> => {
       return unary(address, health.Check, { service });
     };
     expect(await check('')).toMatchObject({ status: 'SERVING' });
     expect(await check('probe.ProbeService')).toMatchObject({ status: 'SERVING' });
     await expect(check('unheard.Of')).rejects.toMatchObject({ cause: { code: 5 } });
-    setServing(false);
+    server?.setServing(false);
     expect(await check('')).toMatchObject({ status: 'NOT_SERVING' });
   });
 

@@ -12,6 +12,9 @@ const GRANT_BYTES = INITIAL_CREDIT_BYTES / 4;
 /** Messages that may wait; only a peer that sends messages of no bytes, which need no credit, ever has so many. */
 const MAX_WAITING_MESSAGES = INITIAL_CREDIT_BYTES;
 
+/** Pieces of one message: ours have 64 KiB, and nobody needs to send less than 1 KiB at a time. */
+const MAX_PIECES = MAX_MESSAGE_BYTES / 1024;
+
 interface Waiting {
   readonly message: Buffer;
   /** Bytes that the sender has not been granted again. */
@@ -60,6 +63,8 @@ export class MessageReceiver {
       });
     }
     if (more) {
+      if (piece.length === 0) return undefined;
+      if (this.#pieces.length >= MAX_PIECES) return new StatusError('TOO_LARGE', 'a message is in too many pieces');
       this.#pieces.push(piece);
       this.#piecesBytes = sizeBytes;
       this.#piecesOwedBytes += piece.length;

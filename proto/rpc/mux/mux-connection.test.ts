@@ -237,6 +237,16 @@ describe('MuxConnection', () => {
       expect(await peer.closeOf(3)).toMatchObject({ code: 0 });
     });
 
+    it('ends a call whose message comes in too many pieces, of which empty ones cost nothing', async () => {
+      peer.open(1, 'Echo');
+      for (let i = 0; i < 20_000; i++) peer.data(1, Buffer.alloc(0), true);
+      peer.data(1, encoded.echo(1));
+      expect(await peer.closeOf(1)).toMatchObject({ code: 0 });
+      peer.open(3, 'Echo');
+      for (let i = 0; i <= MAX_MESSAGE_BYTES / 1024; i++) peer.data(3, Buffer.from('x'), true);
+      expect(await peer.closeOf(3)).toMatchObject({ code: 8 });
+    });
+
     it('gathers a few long messages at a time, and every one in the end', async () => {
       const message = encoded.echo(1_000_000);
       const calls = [1, 3, 5, 7, 9, 11];
