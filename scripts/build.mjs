@@ -1,62 +1,80 @@
 /**
  * Bundles the programs: dist/bay.js and dist/stop.js with their npm packages left where they are, and the agent as one file
- * with everything but its native modules, since it starts once for every ship: dist/ship.js runs dist/ship/agent.cjs from
- * a V8 code cache that is made here.
+ * with everything but its native modules, since it starts once for every ship: dist/ship/run.cjs runs it from a V8 code
+ * cache that is made here.
  */
 import { build } from 'esbuild';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { root, run } from './lib/run.mjs';
 
-const common = { bundle: true, platform: 'node', target: 'node20', sourcemap: 'linked', logLevel: 'warning', absWorkingDir: root };
 const dist = path.join(root, 'dist');
+const common = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  logLevel: 'warning',
+  absWorkingDir: root,
+};
+
+/** grpc-js takes it along for channelz and load reports, which the agent does not have. */
+const withoutProtoLoader = {
+  name: 'without-proto-loader',
+  setup(builder) {
+    builder.onResolve({ filter: /^@grpc\/proto-loader$/ }, () => ({ path: 'proto-loader', namespace: 'absent' }));
+    builder.onLoad({ filter: /.*/, namespace: 'absent' }, () => ({
+      contents: `export const loadSync = () => { throw new Error('proto-loader is not part of the agent'); };`,
+    }));
+  },
+};
 
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(path.join(dist, 'ship'), { recursive: true });
+await buildBay();
+await buildAgent();
 
-await build({
-  ...common,
-  entryPoints: { bay: 'src/main.ts', ...(existsSync(path.join(root, 'src/cli/stop.ts')) ? { stop: 'src/cli/stop.ts' } : {}) },
-  outdir: 'dist',
-  format: 'esm',
-  packages: 'external',
-});
-await build({
-  ...common,
-  entryPoints: { 'ship/agent': 'ship/src/main.ts' },
-  outdir: 'dist',
-  outExtension: { '.js': '.cjs' },
-  format: 'cjs',
-  minify: true,
-  keepNames: true, // errors are told apart by their names
-  sourcemap: false,
-  external: ['zeromq', 'node-pty', '*.node'],
-  // As require(): a script from a code cache has no dynamic import.
-  supported: { 'dynamic-import': false },
-  define: { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename' },
-});
-writeFileSync(path.join(dist, 'ship.js'), loader());
-run(process.execPath, [path.join(dist, 'ship.js'), '--make-cache']);
-
-/** A cache of another V8 is refused by V8 itself; the agent then starts without, some 20 ms later. */
-function loader() {
-  return `import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import path from 'node:path';
-import vm from 'node:vm';
-
-const filename = path.join(import.meta.dirname, 'ship/agent.cjs');
-const cacheFile = filename.replace('.cjs', '.cache');
-const require = createRequire(filename);
-const wrapper = ['(function (exports, require, module, __filename, __dirname) {', '\\n})'].join(readFileSync(filename, 'utf8'));
-const makeCache = process.argv[2] === '--make-cache';
-const cachedData = !makeCache && existsSync(cacheFile) ? readFileSync(cacheFile) : undefined;
-const script = new vm.Script(wrapper, { filename, cachedData });
-if (makeCache) {
-  writeFileSync(cacheFile, script.createCachedData());
-} else {
-  const module = { exports: {} };
-  script.runInThisContext()(module.exports, require, module, filename, path.dirname(filename));
+async function buildBay() {
+  await build({
+    ...common,
+    entryPoints: { bay: 'src/main.ts', stop: 'src/cli/stop.ts' },
+    outdir: 'dist',
+    format: 'esm',
+    packages: 'external',
+    sourcemap: 'linked',
+  });
+  const descriptors = path.join(root, 'proto/gen/descriptors.binpb');
+  if (existsSync(descriptors)) copyFileSync(descriptors, path.join(dist, 'descriptors.binpb'));
 }
-`;
+
+async function buildAgent() {
+  const { outputFiles } = await build({
+    ...common,
+    entryPoints: ['ship/src/main.ts'],
+    write: false,
+    outfile: 'dist/ship/agent.cjs',
+    format: 'cjs',
+    // Names stay, so that stack traces in a ship's log can be read.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    external: ['zeromq', 'node-pty', '*.node'],
+    // As require(): a script from a code cache has no dynamic import.
+    supported: { 'dynamic-import': false },
+    define: {
+      'import.meta.dirname': '__dirname',
+      'import.meta.filename': '__filename',
+      SHIPYARD_VERSION: JSON.stringify(JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')).version),
+    },
+    plugins: [withoutProtoLoader],
+  });
+  const bundle = outputFiles[0].contents;
+  const name = `agent-${createHash('sha256').update(bundle).digest('hex').slice(0, 12)}.cjs`;
+  writeFileSync(path.join(dist, 'ship', name), bundle);
+  const loader = readFileSync(path.join(root, 'scripts/lib/agent-loader.cjs'), 'utf8');
+  writeFileSync(path.join(dist, 'ship/run.cjs'), loader.replace('__BUNDLE__', name));
+
+  const { nodeArguments } = JSON.parse(readFileSync(path.join(root, 'ship/launch.json'), 'utf8'));
+  run(process.execPath, [...nodeArguments, path.join(dist, 'ship/run.cjs'), '--make-cache']);
+  // Agents of other users than the one who builds read it too.
+  for (const file of [name, 'run.cjs', name.replace('.cjs', '.cache')]) chmodSync(path.join(dist, 'ship', file), 0o644);
 }

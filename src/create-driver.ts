@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from './config.js';
 import type { Driver } from './drivers/driver.js';
@@ -29,11 +29,13 @@ export function createDriver(deps: CreateDriverDeps): Driver {
 
 function openLocalDriver({ config, log, deploymentId, root }: CreateDriverDeps): Driver {
   const { shipNetwork, runtimeDir } = config;
+  const launch = readLaunch(root);
   return createLocalDriver({
     shipDataDir: config.shipDataDir,
     ...(runtimeDir === undefined ? {} : { runtimeDir: path.join(runtimeDir, 'shipyard') }),
     deploymentId,
-    agentCommand: [process.execPath, path.join(root, 'dist/ship.js')],
+    agentCommand: [process.execPath, ...launch.nodeArguments, path.join(root, 'dist/ship/run.cjs')],
+    agentEnvironment: launch.environment,
     supportDir: path.join(root, 'ship/python'),
     pythonExecutable: config.python ?? findPython(root),
     ...(shipNetwork === undefined ? {} : { shipNetwork }),
@@ -48,6 +50,11 @@ function openLocalDriver({ config, log, deploymentId, root }: CreateDriverDeps):
     logLevel: config.logLevel,
     logger: log,
   });
+}
+
+/** How an agent's Node is started: the code cache was made under these very arguments, and V8 takes it under no others. */
+function readLaunch(root: string): { nodeArguments: string[]; environment: Record<string, string> } {
+  return JSON.parse(readFileSync(path.join(root, 'ship/launch.json'), 'utf8')) as ReturnType<typeof readLaunch>;
 }
 
 function findPython(root: string): string {
