@@ -74,9 +74,11 @@ export function writeAgentConfig(runDir: string, config: AgentConfigInput): stri
   return file;
 }
 
-const PREFIXES = `import json, os, sys
-import ipykernel
-print(json.dumps(sorted({os.path.realpath(p) for p in (sys.prefix, sys.base_prefix)} | {sys.prefix, sys.base_prefix})))`;
+/** Looks for ipykernel without loading it, which would take half a second. */
+const PREFIXES = `import importlib.util, json, os, sys
+assert importlib.util.find_spec("ipykernel"), "ipykernel is not installed"
+found = (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)
+print(json.dumps(sorted({*found, *map(os.path.realpath, found)})))`;
 
 /**
  * The directories that the ships' Python needs.

@@ -24,6 +24,13 @@ chmod 666 "$0/tun"
 mount --bind "$0/tun" /dev/net/tun
 exec "$@"`;
 
+/** A machine without some programs. */
+const without = (programs: readonly string[]) => {
+  const hide = programs.map((file) => `mount --bind /dev/null ${file}`).join(' && ');
+  return ['unshare', '--mount', 'sh', '-c', `${hide} && exec "$@"`, 'sh'];
+};
+const installed = (...names: string[]) => names.map(findTool).filter((file) => file !== undefined);
+
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'sn-'));
@@ -95,6 +102,22 @@ needsNetwork(
     expect(
       await jest(['unshare', '--net', '--mount', 'sh', '-c', WORLD, folder, ...asUser], 'testing/network-inner.ts'),
     ).toBe('');
+  },
+  120_000,
+);
+
+needsRoot(
+  'refuses where bubblewrap is missing, and does what it can where that is accepted',
+  async () => {
+    expect(await jest(without(installed('bwrap')), 'testing/bare-inner.ts')).toBe('');
+  },
+  120_000,
+);
+
+needsRoot(
+  'gives ships no network rather than one without a filter',
+  async () => {
+    expect(await jest(without(installed('nft')), 'testing/offline-inner.ts')).toBe('');
   },
   120_000,
 );
