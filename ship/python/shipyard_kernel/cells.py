@@ -26,6 +26,9 @@ IDLE = Cell({})
 _current = contextvars.ContextVar("shipyard_cell")
 _ATTRIBUTE = "_shipyard_cell"
 
+#: The cell of the calling context, or the argument where the context has none yet: current() without its second look.
+known = _current.get
+
 #: The cell that the shell works on. Only for code whose origin nobody knows: threads that Python did not start.
 running = IDLE
 

@@ -28,6 +28,10 @@ FLUSH_SIZE = 64 * 1024
 MESSAGE_SIZE = 256 * 1024
 _READ_SIZE = 64 * 1024
 
+_NOTHING = bytearray(4)
+_ioctl, _FIONREAD = fcntl.ioctl, termios.FIONREAD
+_known_cell = cells.known
+
 
 def _escape(error):
     # File names that are not UTF-8 carry their bytes as lone surrogates: they come out as those bytes. Others cannot be
@@ -79,7 +83,7 @@ class Capture:
         self.publisher = publisher
         self.streams = []
         self.forked = False
-        self._armed = False
+        self.armed = False
         self._pipes = {}
         self._epoll = None
         libc = ctypes.CDLL(None)
@@ -101,8 +105,8 @@ class Capture:
     def arm(self):
         """Something was written: flush within FLUSH_SECONDS."""
         with interrupts.held:
-            if not self._armed:
-                self._armed = True
+            if not self.armed:
+                self.armed = True
                 self.publisher.schedule(self._start_timer)
 
     def _start_timer(self):
@@ -110,7 +114,7 @@ class Capture:
 
     def _tick(self):
         # Runs in the publisher's thread, which must never wait for room: it is the one that makes room.
-        self._armed = False
+        self.armed = False
         for stream in self.streams:
             if stream.pending and not stream.flush_if_free():
                 self.arm()
@@ -122,9 +126,9 @@ class Capture:
             with stream.lock:
                 stream.drain(stream.pipe)
                 stream.pipe.cell = cell
-        if not self._armed:
+        if not self.armed:
             # Rides on the wake-up of the "busy" that follows at once.
-            self._armed = True
+            self.armed = True
             self._quiet(self._start_timer)
 
     def end_cell(self):
@@ -263,36 +267,33 @@ class CellStream(OutStream):
     def write(self, string):
         if not isinstance(string, str):
             raise TypeError(f"write() argument must be str, not {type(string).__name__}")
-        self._put(string)
-        return len(string)
-
-    def put_bytes(self, data):
-        self._put(data)
+        return self._put(string)
 
     def writelines(self, lines):
         for line in lines:
             self.write(line)
 
     def _put(self, piece):
+        # Runs twice a print(); what can be looked up once is looked up once.
         capture = self.capture
         if capture.forked:
-            self._write_through(piece)
-            return
-        cell = cells.current()
+            return self._write_through(piece)
+        cell = _known_cell(None) or cells.current()
+        count = self._count
         with self.lock:
-            pipe = self.pipe
-            fcntl.ioctl(pipe.fd, termios.FIONREAD, self._count, True)
-            if self._count != _NOTHING:
-                self.drain(pipe)
+            _ioctl(self.pipe.fd, _FIONREAD, count, True)
+            if count != _NOTHING:
+                self.drain(self.pipe)
             if cell is self._cell:
                 self._parts.append(piece)
             else:
                 self._begin_run(cell, piece)
-            self.size += len(piece)
-        if self.size >= FLUSH_SIZE:
+            self.size = size = self.size + len(piece)
+        if size >= FLUSH_SIZE:
             self.flush()
-        elif not capture._armed:
+        elif not capture.armed:
             capture.arm()
+        return len(piece)
 
     def _begin_run(self, cell, piece):
         # In this order: an interrupt between two lines loses nothing.
@@ -305,6 +306,7 @@ class CellStream(OutStream):
         data = memoryview(to_bytes(piece) if isinstance(piece, str) else piece)
         while data:
             data = data[os.write(self.descriptor, data) :]
+        return len(piece)
 
     def drain(self, pipe, limit=None):
         """Takes what is in the pipe now. Call with the lock held. True at the end: nobody can write to it any more."""
@@ -314,7 +316,7 @@ class CellStream(OutStream):
     def _drain(self, pipe, limit):
         if limit is None:
             # What was written before this moment, and no more: another writer could go on for ever.
-            fcntl.ioctl(pipe.fd, termios.FIONREAD, self._count, True)
+            _ioctl(pipe.fd, _FIONREAD, self._count, True)
             limit = int.from_bytes(self._count, sys.byteorder)
         taken = 0
         while True:
@@ -434,9 +436,6 @@ class CellStream(OutStream):
         self.flush()
 
 
-_NOTHING = bytearray(4)
-
-
 class _BufferOf(io.BufferedIOBase):
     """sys.stdout.buffer: takes bytes, in order with the text."""
 
@@ -457,9 +456,7 @@ class _BufferOf(io.BufferedIOBase):
     def write(self, data):
         if isinstance(data, str):
             raise TypeError("a bytes-like object is required, not 'str'")
-        data = bytes(data)
-        self._stream.put_bytes(data)
-        return len(data)
+        return self._stream._put(bytes(data))
 
     def writable(self):
         return True
