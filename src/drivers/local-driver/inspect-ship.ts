@@ -7,8 +7,13 @@ import { readOomKills } from './cgroups.js';
 import { hasCode, isMissing, toError } from './host-tools.js';
 import { isCurrent, isRunning, readStatus, type ShipRecord } from './ship-record.js';
 
-/** What the machine says of an incarnation; `undefined` stands for one of which nothing is left. */
-export function inspectShip(record: ShipRecord | undefined, oomKillsBefore = 0): Inspection {
+/**
+ * What the machine says of an incarnation; `undefined` stands for one of which nothing is left.
+ *
+ * @param oomKillsBefore the kernel's count shortly before the end. Only who watched has it; without it a kill of long ago
+ *   could not be told from the end, and want of memory is not claimed
+ */
+export function inspectShip(record: ShipRecord | undefined, oomKillsBefore = Infinity): Inspection {
   if (!record) return { state: 'gone', reason: 'nothing of it is left on this machine' };
   if (isRunning(record)) return { state: 'running' };
   if (!isCurrent(record)) return { state: 'gone', reason: 'the machine was restarted' };

@@ -29,7 +29,10 @@ it('says what is missing, and still ends all that descends from a ship', async (
   expect(ship.isolation?.missing.join()).toContain('pid namespace');
   const endpoint = ships.driver.endpoint(ship.handle);
   const { stdout } = await askStub<RunAnswer>(endpoint, {
-    ...{ op: 'agent', argv: ['sh', '-c', 'sleep 60.7 > /dev/null 2>&1 & echo $!; setsid sleep 60.8 > /dev/null 2>&1 & echo $!'] },
+    ...{
+      op: 'agent',
+      argv: ['sh', '-c', 'sleep 60.7 > /dev/null 2>&1 & echo $!; setsid sleep 60.8 > /dev/null 2>&1 & echo $!'],
+    },
   });
   const left = stdout
     .trim()
