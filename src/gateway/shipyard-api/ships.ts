@@ -1,5 +1,6 @@
 /** The documented routes about ships themselves. */
-import { isStatusError, StatusError } from '../../../proto/rpc/status-error.js';
+import type { StatusError } from '../../../proto/rpc/status-error.js';
+import { isStatusError } from '../../../proto/rpc/status-error.js';
 import type { CreateShipRequest } from '../../../proto/gen/shipyard/bay/v1/bay.js';
 import { errorHeaders } from '../http-error.js';
 import { ApiError } from './api-error.js';

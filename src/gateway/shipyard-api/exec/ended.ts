@@ -1,6 +1,22 @@
 /** The end of an execution in the words and numbers of the documented answers. */
 import { constants } from 'node:os';
+import { REASONS, type Reason } from '../../../../proto/rpc/reasons.js';
+import { StatusError } from '../../../../proto/rpc/status-error.js';
 import { Cause, type Ended } from '../../../../proto/gen/shipyard/execution/v1/execution.js';
+
+/**
+ * Throws the failure behind work that the ship refused to start, where it was one with a reason of its own: its text is
+ * "REASON: text". A working directory outside the workspace is refused in one style everywhere: as Ship's 403.
+ */
+export function throwIfRefused(ended: Ended): void {
+  if (ended.outcome?.$case !== 'couldNotStart') return;
+  const [, reason = '', message = ''] = /^([A-Z_]+): (.*)$/s.exec(ended.outcome.value.reason) ?? [];
+  if (isReason(reason) && reason !== 'CANCELLED') throw new StatusError(reason, message);
+}
+
+function isReason(text: string): text is Reason {
+  return Object.hasOwn(REASONS, text);
+}
 
 /**
  * Negative for a signal, as Python's subprocess says it; undefined where no code was seen.

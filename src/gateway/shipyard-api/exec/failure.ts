@@ -1,5 +1,6 @@
 /** Failures of exec as the original told them: always 400, the cause in the text. */
-import { isStatusError, StatusError } from '../../../../proto/rpc/status-error.js';
+import type { StatusError } from '../../../../proto/rpc/status-error.js';
+import { isStatusError } from '../../../../proto/rpc/status-error.js';
 import { ApiError, shipDetail } from '../api-error.js';
 
 const NOT_RUNNING = 'Ship not found or not running';

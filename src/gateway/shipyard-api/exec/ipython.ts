@@ -13,7 +13,7 @@ import { readEvents } from '../fold/events.js';
 import { joinParts, OutputParts, type JsonPart } from '../fold/json-parts.js';
 import { emptyPayload, ipythonExecPayload } from '../requests.js';
 import { envelope, execType, type ExecAnswer, type ExecCall } from './call.js';
-import { cellFailure } from './ended.js';
+import { cellFailure, throwIfRefused } from './ended.js';
 import { readAgain, workTimeoutMs } from './work.js';
 
 const CELL_TEXTS: readonly TextKey[] = [
@@ -37,6 +37,7 @@ export const ipythonExec = execType(ipythonExecPayload, async (call, { code, tim
   const output = new CapturedOutput(CELL_TEXTS);
   const stream = call.deps.executions.startExecution(request, call.options);
   const ended = await readEvents(stream, (event) => output.take(event));
+  throwIfRefused(ended as Ended);
   const parts = new OutputParts(output, CELL_TEXTS, () => readAgain(call, executionId));
   return cellEnvelope(call.sessionId, ended as Ended, parts, { timeout, silent });
 });

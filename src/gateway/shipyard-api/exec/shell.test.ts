@@ -101,6 +101,16 @@ describe('shell/exec', () => {
     expect(answer.data).toMatchObject({ success: false, return_code: -1, pid: null, error: 'no such directory: nope' });
   });
 
+  it('refuses a working directory outside the workspace as Ship refuses every such path', async () => {
+    const denied = 'Access denied: path must be within workspace /home/user/workspace';
+    const reason = `PATH_OUTSIDE_WORKSPACE: ${denied}`;
+    api.shipyard.script = () => [ended({ $case: 'couldNotStart', value: { reason } })];
+    for (const background of [false, true]) {
+      const answer = await api.exec('shell/exec', { command: 'pwd', cwd: '/etc', background });
+      expect([answer.status, answer.json]).toEqual([400, { detail: `Ship returned 403: {"detail":"${denied}"}` }]);
+    }
+  });
+
   it('keeps output that is not UTF-8', async () => {
     const bytes = Buffer.from([0x61, 0xff, 0x62]);
     const answer = await run([

@@ -12,7 +12,7 @@ import { readEvents } from '../fold/events.js';
 import { joinParts, OutputParts, type JsonPart } from '../fold/json-parts.js';
 import { shellExecPayload } from '../requests.js';
 import { envelope, execType, type ExecAnswer, type ExecCall } from './call.js';
-import { commandFailure, returnCodeOf } from './ended.js';
+import { commandFailure, returnCodeOf, throwIfRefused } from './ended.js';
 import { shlexSplit } from './shlex.js';
 import { readAgain, workTimeoutMs } from './work.js';
 
@@ -49,6 +49,7 @@ async function runToEnd(call: ExecCall, payload: ShellPayload, command: ShellCom
     if (event.$case === 'started') pid = event.value.pid;
     else output.take(event);
   });
+  throwIfRefused(ended as Ended);
   const parts = new OutputParts(output, COMMAND_TEXTS, () => readAgain(call, executionId));
   return commandEnvelope(ended as Ended, { pid, processId: executionId, parts });
 }
@@ -113,6 +114,7 @@ async function startedInBackground(call: ExecCall, request: StartExecutionReques
     if (event.$case === 'started') pid = event.value.pid;
     return event.$case === 'started';
   });
+  if (ended) throwIfRefused(ended);
   if (ended?.outcome?.$case === 'couldNotStart') return notStarted(ended.outcome.value.reason);
   const data = { success: true, return_code: 0, stdout: '', stderr: '', pid: pid || null, error: null };
   return envelope({ ...data, process_id: request.executionId }, { stdout: '', exit_code: 0 });

@@ -134,7 +134,7 @@ describe('upload', () => {
       [{ type: 'string_type', loc: ['body', 'file_path'], msg: 'Input should be a valid string', input: null }],
     ],
   ])('refuses %s', async (_name, parts, detail) => {
-    const answer = await post(form(parts as Part[]));
+    const answer = await post(form(parts));
     expect([answer.status, answer.json]).toEqual([422, { detail }]);
   });
 

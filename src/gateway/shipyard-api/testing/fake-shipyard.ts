@@ -311,7 +311,7 @@ export class FakeShipyard {
 
 const STREAMED = new Set(['startExecution', 'attachExecution', 'download', 'streamShipLogs']);
 
-// eslint-disable-next-line require-yield -- a stream that fails before its first message
+ 
 async function* failing(error: StatusError): AsyncGenerator<never> {
   throw error;
 }
@@ -410,7 +410,7 @@ export function display(
     return { mimeType, content: { $case: 'parts' as const, value } };
   });
   const value = { items: mimeItems, metadataJson: '{}', displayId: '', executionCount: 1, largeFields: [] };
-  return { $case: kind, value } as EventBody;
+  return { $case: kind, value };
 }
 
 export function blobPart(mimeType: string, index: number, data: Buffer): EventBody {
