@@ -7,7 +7,7 @@ import type { EventBody } from './execution.js';
 import { splitLarge } from './large-events.js';
 import { PACKED_LOG_BYTES, type LogStore, type PackLocation } from './log-store.js';
 import { OutputCoalescer, type OutputStream } from './output-coalescer.js';
-import type { SegmentedLog, StoredEvents, StoredPosition } from './segmented-log.js';
+import type { SegmentedLog, StoredBatch, StoredEvents, StoredPosition } from './segmented-log.js';
 
 /** What a log keeps in memory: its newest events, for readers that keep up, and what the disk has not taken yet. */
 export const MEMORY_BYTES = 256 * 1024;
@@ -198,6 +198,8 @@ export class ExecutionLog {
       let next = Math.max(from, 1);
       let bytesBefore = next === 1 ? 0 : undefined;
       let position: StoredPosition | undefined;
+      /** The batch after the one that is being delivered. */
+      let ahead: Promise<StoredBatch | undefined> | undefined;
       for (;;) {
         signal?.throwIfAborted();
         if (next > this.lastSequence) {
@@ -219,7 +221,8 @@ export class ExecutionLog {
           continue;
         }
 
-        const batch = await this.#stored?.readFrom(next, position);
+        const batch = await (ahead ?? this.#stored?.readFrom(next, position));
+        ahead = undefined;
         signal?.throwIfAborted();
         const available = batch ? sequenceOf(batch.events[0]!) : this.#windowFirst;
         if (available > next) {
@@ -230,13 +233,17 @@ export class ExecutionLog {
           bytesBefore = batch?.bytesBefore ?? this.#bytesBeforeWindow;
         }
         if (!batch) continue;
+        next = sequenceOf(batch.events.at(-1)!) + 1;
+        bytesBefore = batch.next.bytesBefore;
+        position = batch.next;
+        if (next < this.#windowFirst) {
+          ahead = this.#stored?.readFrom(next, position);
+          ahead?.catch(() => undefined); // told where it is awaited, which a reader that leaves never does
+        }
         for (const event of batch.events) {
           yield event;
           signal?.throwIfAborted();
         }
-        next = sequenceOf(batch.events.at(-1)!) + 1;
-        bytesBefore = batch.next.bytesBefore;
-        position = batch.next;
       }
     } finally {
       signal?.removeEventListener('abort', onAbort);

@@ -5,7 +5,7 @@ import { MAX_EVENT_BYTES } from './large-events.js';
 export const RECORD_HEADER_BYTES = 8;
 
 /** A buffer of this size holds at least one whole record. */
-export const READ_BYTES = MAX_EVENT_BYTES + RECORD_HEADER_BYTES;
+export const MAX_RECORD_BYTES = MAX_EVENT_BYTES + RECORD_HEADER_BYTES;
 
 /** Headers and events in the order in which they are written; the events themselves are not copied. */
 export function toRecords(events: readonly Buffer[]): Buffer[] {

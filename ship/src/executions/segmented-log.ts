@@ -1,5 +1,5 @@
 import { sequenceOf } from './event-encoding.js';
-import { parseRecords, READ_BYTES, RECORD_HEADER_BYTES, toRecords } from './record-format.js';
+import { MAX_RECORD_BYTES, parseRecords, RECORD_HEADER_BYTES, toRecords } from './record-format.js';
 import type { Disk } from './disk.js';
 
 /** Events as they were read back. */
@@ -38,6 +38,8 @@ interface Segment {
 }
 
 const MARK_BYTES = 256 * 1024;
+/** Two full chunks of output with their headers; a larger record is read again, alone. */
+const READ_BYTES = 132 * 1024;
 const MIN_SEGMENT_BYTES = 256 * 1024;
 
 /** One execution's own files: for logs that outgrew memory, and for all that are running for longer than a moment. */
@@ -173,13 +175,18 @@ export class SegmentedLog implements StoredEvents {
     let bytesBefore = mark?.bytesBefore ?? segment.bytesBefore;
     if (position?.segmentFirst === segment.first && position.offset >= offset) ({ offset, bytesBefore } = position);
 
+    let atMost = READ_BYTES;
     while (offset < segment.size) {
-      const length = Math.min(READ_BYTES, segment.size - offset);
+      const length = Math.min(atMost, segment.size - offset);
       const bytes = await this.disk.read(segment.path, offset, length).catch((error: unknown) => {
         if (this.#segments.includes(segment)) throw error;
         return Buffer.alloc(0); // was given up meanwhile
       });
       const { events, size } = parseRecords(bytes);
+      if (events.length === 0 && atMost < MAX_RECORD_BYTES && bytes.length === READ_BYTES) {
+        atMost = MAX_RECORD_BYTES;
+        continue;
+      }
       if (events.length === 0) return undefined; // the torn end of a file that an agent left when it died
       let skip = 0;
       while (skip < events.length && sequenceOf(events[skip]!) < sequence) bytesBefore += events[skip++]!.length;
