@@ -38,7 +38,7 @@ describe('POST /ship', () => {
   it('answers 201 with the ttl that was asked for', async () => {
     expect(await api.post('/ship', { ttl: 60 })).toMatchObject({
       status: 201,
-      json: { id: SHIP_ID, status: 1, ttl: 60, current_session_num: 1, expires_at: expect.any(String) },
+      json: { id: SHIP_ID, status: 1, ttl: 60, current_session_num: 1, expires_at: '2026-11-22T20:15:58.007000Z' },
     });
   });
 

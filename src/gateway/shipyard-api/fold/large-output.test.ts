@@ -3,7 +3,7 @@ import { request as httpRequest } from 'node:http';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { HEADERS, startApi, type TestApi } from '../testing/start-api.js';
-import { blobPart, completed, display, exited, output, raised, SHIP_ID, started } from '../testing/fake-shipyard.js';
+import { blobPart, display, exited, output, raised, SHIP_ID, started } from '../testing/fake-shipyard.js';
 
 let api: TestApi;
 beforeEach(async () => (api = await startApi()));
@@ -38,7 +38,11 @@ describe('output that does not fit into memory', () => {
 
   it('keeps bytes that are not UTF-8', async () => {
     const bytes = Buffer.concat([Buffer.alloc(100_000, 0xe9), Buffer.from('end')]);
-    api.shipyard.script = () => [...Array(5).fill(output('stdout', bytes)), output('stdout', ' \n'), exited(0)];
+    api.shipyard.script = () => [
+      ...Array.from({ length: 5 }, () => output('stdout', bytes)),
+      output('stdout', ' \n'),
+      exited(0),
+    ];
     const { data } = (await exec('shell/exec', { command: 'x' })) as {
       data: { stdout: string; stdout_base64: string };
     };
@@ -75,7 +79,7 @@ describe('output that does not fit into memory', () => {
   });
 
   it('breaks the answer off where the log cannot be read again', async () => {
-    api.shipyard.script = () => [...Array(10).fill(output('stdout', CHUNK)), exited(0)];
+    api.shipyard.script = () => [...Array.from({ length: 10 }, () => output('stdout', CHUNK)), exited(0)];
     let reads = 0;
     api.shipyard.onCall = (method) => {
       if (method === 'attachExecution' && ++reads === 2) throw new Error('gone');

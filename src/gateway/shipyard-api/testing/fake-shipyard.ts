@@ -1,10 +1,5 @@
 /** Ships, sessions, files and executions in memory, behind the three clients that the documented routes are given. */
-import {
-  BayServiceDefinition,
-  ShipState,
-  type CreateShipRequest,
-  type Ship,
-} from '../../../../proto/gen/shipyard/bay/v1/bay.js';
+import { ShipState, type CreateShipRequest, type Ship } from '../../../../proto/gen/shipyard/bay/v1/bay.js';
 import {
   Cause,
   ExecutionEvent,
@@ -311,7 +306,6 @@ export class FakeShipyard {
 
 const STREAMED = new Set(['startExecution', 'attachExecution', 'download', 'streamShipLogs']);
 
- 
 async function* failing(error: StatusError): AsyncGenerator<never> {
   throw error;
 }
