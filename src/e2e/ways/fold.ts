@@ -1,7 +1,15 @@
-import type { Display, Ended, ExecutionEvent } from '../../../proto/gen/shipyard/execution/v1/execution.js';
+import {
+  Cause,
+  type Display,
+  type Ended,
+  type ExecutionEvent,
+} from '../../../proto/gen/shipyard/execution/v1/execution.js';
 import { withoutColours, type CellOutcome, type CommandOutcome } from './way.js';
 
-/** A whole log as bytes, with its end. Fails where the stream stopped without `ended`, or where a number is missing. */
+/**
+ * A whole log as bytes, with its end. Fails where the stream stopped without `ended`, or where a number is missing: only
+ * the seal of a lost agent may jump, over the numbers that were reserved and that nobody needs to have used.
+ */
 export interface FoldedLog {
   readonly events: readonly ExecutionEvent[];
   readonly stdout: Buffer;
@@ -15,7 +23,9 @@ export async function foldLog(stream: AsyncIterable<ExecutionEvent>): Promise<Fo
   const output = { stdout: [] as Buffer[], stderr: [] as Buffer[], pty: [] as Buffer[] };
   for await (const event of stream) {
     const last = events.at(-1)?.sequence ?? event.sequence - 1;
-    if (event.sequence !== last + 1) throw new Error(`event ${event.sequence} came after ${last}`);
+    const sealed =
+      event.event?.$case === 'ended' && event.event.value.cause === Cause.AGENT_LOST && event.sequence > last;
+    if (event.sequence !== last + 1 && !sealed) throw new Error(`event ${event.sequence} came after ${last}`);
     events.push(event);
     if (event.event?.$case === 'stdout' || event.event?.$case === 'stderr' || event.event?.$case === 'pty') {
       const { content } = event.event.value;
