@@ -140,7 +140,8 @@ class Processes:
         try:
             return self._workspace.open_directory(cwd)
         except OSError as error:
-            reason = "FILE_NOT_FOUND" if isinstance(error, FileNotFoundError) else "PATH_WRONG_KIND"
+            kinds = {FileNotFoundError: "FILE_NOT_FOUND", NotADirectoryError: "PATH_WRONG_KIND"}
+            reason = kinds.get(type(error), "FILE_OPERATION_FAILED")
             raise RunnerError(reason, "cannot enter " + describe_os_error(error, cwd)) from error
 
 

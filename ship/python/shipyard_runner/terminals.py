@@ -91,7 +91,9 @@ class Terminals:
             self._expected[request["token"]] = (request, answer)
 
     def forget(self, request):
-        self._expected.pop(request["token"], None)
+        expected = self._expected.pop(request["token"], None)
+        if expected is not None:
+            expected[1](RunnerError("INTERNAL", "the terminal did not arrive"))
         arrived = self._arrived.pop(request["token"], None)
         if arrived is not None:
             arrived[0].close()

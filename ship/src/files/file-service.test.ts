@@ -60,7 +60,7 @@ describe.each(availableSandboxes())('FileService in %s', (kind) => {
       isFile: true,
       isDirectory: false,
       sizeBytes: 6,
-      modifyTime: expect.any(Date),
+      modifyTime: expect.any(Date) as Date,
       mode: 0o640,
       linkTarget: '',
     };
@@ -145,7 +145,7 @@ describe.each(availableSandboxes())('FileService in %s', (kind) => {
     for (const sizeBytes of [1, 5_000_000]) {
       await expect(files.upload(requests('broken/c', [chunk, chunk], { sizeBytes }), context())).rejects.toMatchObject({
         reason: 'INVALID_ARGUMENT',
-        message: expect.stringContaining(`but ${sizeBytes} were announced`),
+        message: expect.stringContaining(`but ${sizeBytes} were announced`) as string,
       });
     }
     await expect(files.upload(requests('../out', [chunk]), context())).rejects.toMatchObject({

@@ -41,7 +41,7 @@ class CommandWork implements Work {
     execution: ExecutionHandle,
     deps: Pick<PartDeps, 'background'>,
   ) {
-    execution.append(toStarted(process.pid));
+    void execution.append(toStarted(process.pid));
     this.pumps = [
       new OutputPump(process.stdout, 'stdout', execution),
       new OutputPump(process.stderr, 'stderr', execution),

@@ -42,7 +42,7 @@ class TerminalWork implements Work {
     private readonly terminal: SessionTerminal,
     execution: ExecutionHandle,
   ) {
-    execution.append(toStarted(terminal.pid));
+    void execution.append(toStarted(terminal.pid));
     this.pump = new OutputPump(terminal.output, 'pty', execution);
     this.ended = this.watch();
   }

@@ -367,7 +367,7 @@ END
       const installed = await runBash(test.runner, package_);
       expect({ ...installed, stdout: installed.stdout.trim().split('\n').at(-1) }).toMatchObject({
         exit: exited(0),
-        stdout: expect.stringMatching(new RegExp(`^42 ${venv}/lib/`)),
+        stdout: expect.stringMatching(new RegExp(`^42 ${venv}/lib/`)) as string,
       });
     });
   });
@@ -467,6 +467,25 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
     await test[Symbol.asyncDispose]();
   });
 
+  it('ends its terminals to the last byte', async () => {
+    const test = await startTestRunner(kind);
+    const terminal = await test.runner.openTerminal({
+      argv: ['bash', '-c', 'echo shown; sleep 2004'],
+      name: 't',
+      columns: 80,
+      rows: 24,
+      term: 'xterm',
+    });
+    let shown = '';
+    for await (const chunk of terminal.output) {
+      shown += String(chunk);
+      if (shown === 'shown\r\n') void test.runner.close();
+    }
+    expect(await terminal.exited).toEqual({ kind: 'lost' });
+    expect(shown).toBe('shown\r\n');
+    await test[Symbol.asyncDispose]();
+  });
+
   it('by the agent’s death takes everything along', async () => {
     const script = join(import.meta.dirname, 'testing', 'agent-that-dies.ts');
     const agent = spawn(global.process.execPath, ['--import', 'tsx', script, kind], {
@@ -492,7 +511,7 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
       start({ ...config, python: { executable: '/nonexistent/python3', prefixes: [] } }),
     ).rejects.toMatchObject({
       reason,
-      message: expect.stringContaining('nonexistent'),
+      message: expect.stringContaining('nonexistent') as string,
     });
     rmSync(join(config.homesDir, 'h'), { recursive: true });
     symlinkSync('/etc', join(config.homesDir, 'h'));

@@ -57,12 +57,18 @@ export async function openSessionTerminal(deps: TerminalDeps): Promise<SessionTe
   );
   const terminal = new PtyOutput(pty, marker);
   const timer = setTimeout(() => terminal.hangUp(), OPEN_TIMEOUT_MS);
+  const started = deps.start(token);
   try {
-    const process = await Promise.race([deps.start(token), terminal.failed]);
+    const process = await Promise.race([started, terminal.failed]);
     return new OpenTerminal(pty, terminal, process);
   } catch (error) {
     deps.forget(token);
     terminal.hangUp();
+    // It may have started in the same moment: nobody would ever end it.
+    started.then(
+      (process) => process.kill('SIGKILL', { tree: true }),
+      () => undefined,
+    );
     throw error;
   } finally {
     clearTimeout(timer);

@@ -141,8 +141,6 @@ class Runner implements SessionRunner {
   }
 
   async openTerminal(spec: TerminalSpec): Promise<SessionTerminal> {
-    const name = this.name(spec);
-    const exited = this.exit(name);
     return openSessionTerminal({
       spec,
       python: this.config.python.executable,
@@ -151,14 +149,13 @@ class Runner implements SessionRunner {
       owner: sessionOwner(this.config, this.binding),
       log: this.log,
       start: async (token) => {
+        const name = this.name(spec);
+        const exited = this.exit(name);
         const env = { ...spec.env, TERM: spec.term };
         const answer = await this.startProcess('terminal', name, { ...spec, env }, { token });
         return new RunningProcess(this.link, answer, exited, this.oom);
       },
-      forget: (token) => {
-        this.exits.delete(name);
-        this.link.tell('forgetTerminal', { token });
-      },
+      forget: (token) => this.link.tell('forgetTerminal', { token }),
     });
   }
 
@@ -338,6 +335,6 @@ export function toFileStat(value: Readonly<Record<string, unknown>>): FileStat {
     sizeBytes: Number(value['sizeBytes']),
     modifyTimeMs: Number(value['modifyTimeMs']),
     mode: Number(value['mode']),
-    linkTarget: String(value['linkTarget'] ?? ''),
+    linkTarget: String(value['linkTarget']),
   };
 }
