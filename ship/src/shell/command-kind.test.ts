@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream';
+import type { SessionRunner } from '../workspace/session-runner.js';
 import type { Work, WorkKind } from '../executions/execution.js';
 import {
   availableSandboxes,
