@@ -16,7 +16,13 @@ describe('createShip', () => {
   it('answers with a running ship whose seat is taken and whose ttl is the one asked for', async () => {
     const bay = await start();
     const ship = await bay.createShip('s', { ttlSeconds: 61, maxSessionNum: 2 });
-    expect(ship).toMatchObject({ state: ShipState.RUNNING, currentSessionNum: 1, ttlSeconds: 61, maxSessionNum: 2, incarnation: 1 });
+    expect(ship).toMatchObject({
+      state: ShipState.RUNNING,
+      currentSessionNum: 1,
+      ttlSeconds: 61,
+      maxSessionNum: 2,
+      incarnation: 1,
+    });
     expect(ship.expireTime).toEqual(new Date(bay.clock.now().getTime() + 61_000));
     expect(bay.driver.agent(ship.shipId).bound.get('s')).toMatchObject({ uid: 70_000 });
   });
@@ -76,10 +82,20 @@ describe('createShip', () => {
     const bay = await start();
     const ship = await bay.createShip('s');
     await bay.bay.stopShip({ shipId: ship.shipId });
-    expect(await bay.getShip(ship.shipId)).toMatchObject({ state: ShipState.STOPPED, expireTime: undefined, ttlSeconds: 0, currentSessionNum: 0 });
+    expect(await bay.getShip(ship.shipId)).toMatchObject({
+      state: ShipState.STOPPED,
+      expireTime: undefined,
+      ttlSeconds: 0,
+      currentSessionNum: 0,
+    });
 
     const restored = await bay.createShip('s');
-    expect(restored).toMatchObject({ shipId: ship.shipId, incarnation: 2, state: ShipState.RUNNING, currentSessionNum: 1 });
+    expect(restored).toMatchObject({
+      shipId: ship.shipId,
+      incarnation: 2,
+      state: ShipState.RUNNING,
+      currentSessionNum: 1,
+    });
     expect(bay.driver.agent(ship.shipId).bound.get('s')).toMatchObject({ uid: 70_000, homeName: 'session-70000' });
   });
 
@@ -168,7 +184,10 @@ describe('createShip', () => {
       throw new Error('no luck');
     };
     await expect(bay.createShip('s')).rejects.toMatchObject({ reason: 'SHIP_START_FAILED' });
-    expect(await bay.getShip(ship.shipId)).toMatchObject({ state: ShipState.STOPPED, stateReason: expect.stringContaining('start failed') });
+    expect(await bay.getShip(ship.shipId)).toMatchObject({
+      state: ShipState.STOPPED,
+      stateReason: expect.stringContaining('start failed'),
+    });
     expect(bay.driver.data).toContain(ship.shipId);
   });
 
@@ -230,7 +249,10 @@ describe('createShip', () => {
         bay.clock.advanceSeconds(301);
         return bay.deps.queue.length === 0;
       });
-      await expect(call).rejects.toMatchObject({ reason: 'SHIP_WAIT_TIMEOUT', message: 'Timeout waiting for available ship slot' });
+      await expect(call).rejects.toMatchObject({
+        reason: 'SHIP_WAIT_TIMEOUT',
+        message: 'Timeout waiting for available ship slot',
+      });
     });
 
     it('forgets a caller who leaves', async () => {

@@ -36,7 +36,10 @@ describe('forwarding', () => {
     bay = await startTestBay();
     const ship = await bay.createShip('s');
     await bay.run(ship, 's', 'print 1', 'mine');
-    expect(bay.driver.agent(ship.shipId).begun[0]).toMatchObject({ executionId: 'mine', lifetime: Lifetime.UNSPECIFIED });
+    expect(bay.driver.agent(ship.shipId).begun[0]).toMatchObject({
+      executionId: 'mine',
+      lifetime: Lifetime.UNSPECIFIED,
+    });
   });
 
   it('lets a session in once for each incarnation, however many calls come at once', async () => {
@@ -93,7 +96,9 @@ describe('forwarding', () => {
     const ship = await bay.createShip('s');
     const agent = bay.driver.agent(ship.shipId);
     const leaving = new AbortController();
-    const events = bay.executions.startExecution(toStart(ship.shipId, 's', 'print 5 held', 'x'), { signal: leaving.signal });
+    const events = bay.executions.startExecution(toStart(ship.shipId, 's', 'print 5 held', 'x'), {
+      signal: leaving.signal,
+    });
     const reading = collect(events);
     await until('it began', () => agent.begun.length === 1);
     agent.dropLinks();
@@ -108,7 +113,15 @@ describe('forwarding', () => {
     bay = await startTestBay();
     const ship = await bay.createShip('s');
     const write = (content: string) =>
-      bay.files.writeText({ shipId: ship.shipId, sessionId: 's', path: 'a', content, encoding: '', append: false, mode: undefined });
+      bay.files.writeText({
+        shipId: ship.shipId,
+        sessionId: 's',
+        path: 'a',
+        content,
+        encoding: '',
+        append: false,
+        mode: undefined,
+      });
     bay.driver.agent(ship.shipId).dropLinks();
     expect(await write('hello')).toMatchObject({ path: 'a' });
   });

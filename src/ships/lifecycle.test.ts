@@ -57,7 +57,9 @@ describe('expiry', () => {
     const bay = await start();
     const ship = await bay.createShip('s', { ttlSeconds: 60 });
     bay.clock.advanceSeconds(30);
-    await expect(bay.files.readText({ shipId: ship.shipId, sessionId: 's', path: 'x', encoding: '' })).rejects.toMatchObject({
+    await expect(
+      bay.files.readText({ shipId: ship.shipId, sessionId: 's', path: 'x', encoding: '' }),
+    ).rejects.toMatchObject({
       reason: 'FILE_NOT_FOUND',
     });
     expect(await bay.getShip(ship.shipId)).toMatchObject({ ttlSeconds: 30 });
@@ -67,7 +69,9 @@ describe('expiry', () => {
     const bay = await start();
     const ship = await bay.createShip('s', { ttlSeconds: 5 });
     const reading = new AbortController();
-    const events = bay.executions.startExecution(toStart(ship.shipId, 's', 'print 3 held', 'work'), { signal: reading.signal });
+    const events = bay.executions.startExecution(toStart(ship.shipId, 's', 'print 3 held', 'work'), {
+      signal: reading.signal,
+    });
     const first = events[Symbol.asyncIterator]().next();
     await until('the work began', () => bay.driver.agent(ship.shipId).begun.length === 1);
     await until('Bay knows', () => bay.deps.links.get(ship.shipId)?.workingSessions().has('s') ?? false);
@@ -156,8 +160,12 @@ describe('endLease', () => {
   it('refuses a session without a seat and a ship that is not there', async () => {
     const bay = await start();
     const ship = await bay.createShip('s');
-    await expect(bay.bay.endLease({ shipId: ship.shipId, sessionId: 'x' })).rejects.toMatchObject({ reason: 'SESSION_NOT_BOUND' });
-    await expect(bay.bay.endLease({ shipId: 'none', sessionId: 'x' })).rejects.toMatchObject({ reason: 'SHIP_NOT_FOUND' });
+    await expect(bay.bay.endLease({ shipId: ship.shipId, sessionId: 'x' })).rejects.toMatchObject({
+      reason: 'SESSION_NOT_BOUND',
+    });
+    await expect(bay.bay.endLease({ shipId: 'none', sessionId: 'x' })).rejects.toMatchObject({
+      reason: 'SHIP_NOT_FOUND',
+    });
   });
 });
 
@@ -311,7 +319,10 @@ describe('a Bay that was killed', () => {
     first.clock.advanceSeconds(1);
     const bay = await start({ after: first });
     await bay.reconciler.tick();
-    expect(await bay.getShip(ship.shipId)).toMatchObject({ state: ShipState.STOPPED, stateReason: 'the process is gone' });
+    expect(await bay.getShip(ship.shipId)).toMatchObject({
+      state: ShipState.STOPPED,
+      stateReason: 'the process is gone',
+    });
   });
 
   it('stops ships whose lease ran out while nobody looked', async () => {

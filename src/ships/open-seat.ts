@@ -1,7 +1,7 @@
 import type { ShipLink } from '../ship-clients/ship-link.js';
 import type { LeaseRecord, ShipRecord } from '../store/store.js';
 import { StatusError } from '../../proto/rpc/status-error.js';
-import { sessionNotBound, shipNotFoundOrNotRunning, shipNotRunning } from './ship-errors.js';
+import { checkShipId, sessionNotBound, shipNotFoundOrNotRunning, shipNotRunning } from './ship-errors.js';
 import { STOP_TIMEOUT_MS, type ShipsDeps } from './ships-deps.js';
 import { withDeadline } from './with-deadline.js';
 
@@ -20,9 +20,10 @@ export interface Seat {
  * Checks that the ship runs and that the session sits in it, and lets the session in where this is its first call of the
  * incarnation. A session whose lease ran out while the ship lives on gets its seat back if one is free.
  *
- * @throws StatusError SHIP_NOT_FOUND, SHIP_NOT_RUNNING, SESSION_NOT_BOUND, SHIP_UNREACHABLE
+ * @throws StatusError INVALID_ARGUMENT, SHIP_NOT_FOUND, SHIP_NOT_RUNNING, SESSION_NOT_BOUND, SHIP_UNREACHABLE
  */
 export async function openSeat(deps: ShipsDeps, shipId: string, sessionId: string, signal: AbortSignal): Promise<Seat> {
+  checkShipId(shipId);
   const { ship, lease } = await findLease(deps, shipId, sessionId, signal);
   const link = deps.links.open(ship);
   const leave = link.enter(sessionId);
