@@ -6,7 +6,7 @@ import type { IPty } from 'node-pty';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import type { Log } from '../part-deps.js';
 import { MarkerScanner } from './marker-scanner.js';
-import type { RunningProcess } from './start-session-runner.js';
+import type { RunningProcess } from './running-process.js';
 import type { SessionTerminal, TerminalSpec } from './session-runner.js';
 
 /** Pauses the pty above this many bytes the log has not taken. 256 KiB hides a 20 ms round trip at 10 MiB/s. */

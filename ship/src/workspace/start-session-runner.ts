@@ -1,9 +1,10 @@
 import { join } from 'node:path';
-import { constants } from 'node:os';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import type { AgentConfig } from '../config.js';
 import type { Log } from '../part-deps.js';
 import { OomWatch } from './oom-watch.js';
+import { RunnerFileWriter } from './runner-file-writer.js';
+import { RunningProcess, toExit } from './running-process.js';
 import { LargePipeReader, openPipeReader, openPipeWriter, type PipeHandle } from './pipes.js';
 import { RunnerLink, type RunnerAnswer, type RunnerEvent } from './runner-link.js';
 import { sandboxCommand, sessionEnvironment } from './sandbox-command.js';
@@ -23,8 +24,8 @@ import type {
 
 /** Chunks of files on their way out. 256 KiB is where grpc-js and the mux are fastest. */
 const READ_CHUNK_BYTES = 256 * 1024;
-/** Bytes of a file on its way in that Node holds while the pipe (1 MiB) is full. */
-const WRITE_BUFFER_BYTES = 512 * 1024;
+/** Bytes of standard input that Node holds while the pipe is full. */
+const STDIN_BUFFER_BYTES = 64 * 1024;
 /** From the start of the sandbox to a runner that takes work; on a machine that is busy and cold. */
 const START_TIMEOUT_MS = 20_000;
 
@@ -134,7 +135,7 @@ class Runner implements SessionRunner {
       pid: process.pid,
       stdout: openPipeReader(stdout),
       stderr: openPipeReader(stderr),
-      ...(spec.stdin ? { stdin: openPipeWriter(pipe(answer, 'stdin'), WRITE_BUFFER_BYTES) } : {}),
+      ...(spec.stdin ? { stdin: openPipeWriter(pipe(answer, 'stdin'), STDIN_BUFFER_BYTES) } : {}),
       exited: process.exited,
       kill: (signal, options) => process.kill(signal, options),
     };
@@ -242,81 +243,12 @@ class Runner implements SessionRunner {
   }
 }
 
-/** A process that the runner started, on pipes or on a terminal. */
-export class RunningProcess {
-  readonly pid: number;
-  readonly exited: Promise<ProcessExit>;
-  private readonly mark: number;
-  private killed = false;
-
-  constructor(
-    private readonly link: RunnerLink,
-    answer: RunnerAnswer,
-    exited: Promise<ProcessExit>,
-    oom: OomWatch,
-  ) {
-    this.pid = Number(answer.result['pid']);
-    this.mark = Number(answer.result['mark']);
-    this.exited = exited.then((exit) => (this.looksKilled(exit) && oom.happened() ? { ...exit, oom: true } : exit));
-  }
-
-  kill(signal: NodeJS.Signals, options: { tree?: boolean; foreground?: boolean } = {}): void {
-    if (signal === 'SIGKILL') this.killed = true;
-    const { tree = false, foreground = false } = options;
-    this.link.tell('kill', { pid: this.pid, mark: this.mark, signal: constants.signals[signal], tree, foreground });
-  }
-
-  /** By somebody else's SIGKILL, itself or its shell's child. */
-  private looksKilled(exit: ProcessExit): boolean {
-    if (this.killed || exit.kind === 'lost') return false;
-    return exit.kind === 'signaled' ? exit.signal === 'SIGKILL' : exit.code === 128 + constants.signals.SIGKILL;
-  }
-}
-
-class RunnerFileWriter implements FileWriter {
-  readonly data;
-  private settled = false;
-
-  constructor(
-    private readonly link: RunnerLink,
-    private readonly stream: number,
-    handle: PipeHandle,
-  ) {
-    this.data = openPipeWriter(handle, WRITE_BUFFER_BYTES);
-    // EPIPE: the runner gave up on the file; commit() tells why.
-    this.data.on('error', () => undefined);
-  }
-
-  async commit(): Promise<{ path: string; sizeBytes: number }> {
-    this.settled = true;
-    if (!this.data.closed) {
-      const closed = new Promise<void>((resolve) => this.data.once('close', () => resolve()));
-      this.data.end();
-      await closed;
-    }
-    const { result } = await this.link.request('commit', { stream: this.stream });
-    return { path: String(result['path']), sizeBytes: Number(result['sizeBytes']) };
-  }
-
-  async abort(): Promise<void> {
-    if (this.settled) return;
-    this.settled = true;
-    this.data.destroy();
-    await this.link.request('abort', { stream: this.stream }).catch(() => undefined); // a runner that is gone left nothing
-  }
-}
-
 type StreamEnd = { readonly bytes: number; readonly error?: undefined } | { readonly error: StatusError };
 
 function toStreamEnd(event: RunnerEvent): StreamEnd {
   const error = event['error'] as { reason?: string; message?: string } | undefined;
   if (error === undefined) return { bytes: Number(event['bytes']) };
   return { error: new StatusError('FILE_OPERATION_FAILED', String(error.message)) };
-}
-
-function toExit(event: RunnerEvent): ProcessExit {
-  if (typeof event['code'] === 'number') return { kind: 'exited', code: event['code'] };
-  return { kind: 'signaled', signal: String(event['signal']) as NodeJS.Signals };
 }
 
 function pipe(answer: RunnerAnswer, name: string): PipeHandle {
