@@ -179,7 +179,7 @@ describe('truthful ends', () => {
     ],
     [
       'a cell stuck in C code at its deadline',
-      { cell: { code: "print('kept', flush=True)\nimport re; re.match(r'(a+)+$', 'a' * 64 + 'b')" }, timeoutMs: 500 },
+      { cell: { code: "print('kept', flush=True)\nsum(range(10**13))" }, timeoutMs: 500 },
       { cause: 'DEADLINE', statePreserved: false, stdout: 'kept\n' },
     ],
     [

@@ -73,6 +73,15 @@ class PublisherThread(IOPubThread):
             if self._in_flight >= ROOM_BYTES:
                 gate.acquire(timeout=1.0)
 
+    def wait_until_sent(self):
+        """Waits until the socket has what was published so far; interruptible, and bounded as wait_for_room is."""
+        if threading.current_thread() is self.thread or not self.thread.is_alive():
+            return
+        gate = threading.Lock()
+        gate.acquire()
+        self.schedule(gate.release)
+        gate.acquire(timeout=1.0)
+
     def send_multipart(self, msg, *args, **kwargs):
         self.wait_for_room()
         self.send_without_waiting(msg, *args, **kwargs)

@@ -91,6 +91,7 @@ class Capture:
         self._c_stdout = ctypes.c_void_p.in_dll(libc, "stdout")
         self._quiet = getattr(publisher, "schedule_quietly", publisher.schedule)
         self._wait_for_room = getattr(publisher, "wait_for_room", lambda: None)
+        self.wait_until_sent = getattr(publisher, "wait_until_sent", lambda: None)
         os.register_at_fork(after_in_child=self._after_fork)
 
     def add(self, stream):
@@ -143,7 +144,7 @@ class Capture:
                     self._close(old)
                 else:
                     self._epoll.register(old.fd, select.EPOLLIN)
-            stream.flush()
+            stream.send_pending()
 
     def flush_c(self):
         """What sits in the buffers of the original streams and of C's stdout comes out."""
@@ -160,7 +161,7 @@ class Capture:
         for stream in self.streams:
             with stream.lock:
                 stream.drain(stream.pipe)
-            stream.flush()
+            stream.send_pending()
 
     # The pipes
 
@@ -198,7 +199,7 @@ class Capture:
                         if pipe is not stream.pipe:
                             self._close(pipe)
                 if stream.size >= FLUSH_SIZE:
-                    stream.flush()
+                    stream.send_pending()
                 elif stream.pending:
                     self.arm()
 
@@ -290,7 +291,7 @@ class CellStream(OutStream):
                 self._begin_run(cell, piece)
             self.size = size = self.size + len(piece)
         if size >= FLUSH_SIZE:
-            self.flush()
+            self.send_pending()
         elif not capture.armed:
             capture.arm()
         return len(piece)
@@ -344,6 +345,13 @@ class CellStream(OutStream):
         return bool(self._runs)
 
     def flush(self):
+        """The user's: what was written is with the socket when it returns, whatever the code does next with the GIL."""
+        self.send_pending()
+        if not self.capture.forked:
+            self.capture.wait_until_sent()
+
+    def send_pending(self):
+        """Hands what was written to the publisher, and goes on."""
         if self.capture.forked or not self._runs:
             # Nothing to wait for: what another thread took from here is in the publisher's queue before it lets go of
             # the lock, and whatever we send next comes after it there.

@@ -7,8 +7,8 @@ import {
 import { withoutColours, type CellOutcome, type CommandOutcome } from './way.js';
 
 /**
- * A whole log as bytes, with its end. Fails where the stream stopped without `ended`, or where a number is missing: only
- * the seal of a lost agent may jump, over the numbers that were reserved and that nobody needs to have used.
+ * A whole log as bytes, with its end. Fails where the stream stopped without `ended`, or where a number is missing
+ * without a word.
  */
 export interface FoldedLog {
   readonly events: readonly ExecutionEvent[];
@@ -22,10 +22,11 @@ export async function foldLog(stream: AsyncIterable<ExecutionEvent>): Promise<Fo
   const events: ExecutionEvent[] = [];
   const output = { stdout: [] as Buffer[], stderr: [] as Buffer[], pty: [] as Buffer[] };
   for await (const event of stream) {
-    const last = events.at(-1)?.sequence ?? event.sequence - 1;
-    const sealed =
-      event.event?.$case === 'ended' && event.event.value.cause === Cause.AGENT_LOST && event.sequence > last;
-    if (event.sequence !== last + 1 && !sealed) throw new Error(`event ${event.sequence} came after ${last}`);
+    const last =
+      events.at(-1)?.sequence ?? (event.event?.$case === 'truncated' ? event.event.value.first : event.sequence) - 1;
+    // What is gone is told in its place: `truncated` stands for the numbers from first to its own.
+    const first = event.event?.$case === 'truncated' ? event.event.value.first : event.sequence;
+    if (first !== last + 1) throw new Error(`event ${first} came after ${last}`);
     events.push(event);
     if (event.event?.$case === 'stdout' || event.event?.$case === 'stderr' || event.event?.$case === 'pty') {
       const { content } = event.event.value;
