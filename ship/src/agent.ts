@@ -3,6 +3,7 @@ import type { FileServiceDefinition } from '../../proto/gen/shipyard/execution/v
 import type { Implementation } from '../../proto/rpc/definition.js';
 import type { RpcServer } from '../../proto/rpc/grpc-server.js';
 import { StatusError } from '../../proto/rpc/status-error.js';
+import { createCollector } from './collect-garbage.js';
 import type { AgentConfig } from './config.js';
 import { systemClock, type Clock } from './executions/clock.js';
 import type { KernelService, WorkKind } from './executions/execution.js';
@@ -68,6 +69,7 @@ export async function startAgent(
     log,
     executionMaxBytes: config.executionLogMaxBytes,
     shipMaxBytes: config.shipLogMaxBytes,
+    onPassed: createCollector(),
     admit: ({ sessionId, work }) => {
       if (work?.$case !== 'cell' || work.value.kernelGeneration === 0) return;
       const generation = kernels?.get(sessionId)?.generation ?? 0;

@@ -58,6 +58,8 @@ export interface RegistryDeps {
   /** The work behind each kind; asked for on first use. */
   kind(kind: 'CELL' | 'COMMAND' | 'TERMINAL'): Promise<WorkKind>;
   readonly disk?: Disk;
+  /** Told of bytes in buffers that passed through logs. */
+  readonly onPassed?: (bytes: number) => void;
 }
 
 /** An execution as the registry keeps it. */
@@ -110,6 +112,7 @@ export class ExecutionRegistry {
     this.#store = new LogStore(`${deps.stateDir}/executions/logs`, disk, deps.clock, deps.log, {
       executionMaxBytes: deps.executionMaxBytes,
       shipMaxBytes: deps.shipMaxBytes,
+      ...(deps.onPassed ? { onPassed: deps.onPassed } : {}),
     });
   }
 

@@ -16,6 +16,8 @@ export interface LogStoreOptions {
   readonly executionMaxBytes: number;
   /** Bytes of all logs; ended ones go first, oldest first. */
   readonly shipMaxBytes: number;
+  /** Told of bytes in buffers that were written or read, and are soon garbage. */
+  readonly onPassed?: (bytes: number) => void;
 }
 
 /** Where a small ended log lies in a pack: kept in the index. */
@@ -79,8 +81,17 @@ export class LogStore {
     private readonly log: Log,
     private readonly options: LogStoreOptions,
   ) {
+    const passed = options.onPassed ?? (() => undefined);
     this.disk = {
       ...disk,
+      write: async (fd, pieces, position) => {
+        await disk.write(fd, pieces, position);
+        passed(pieces.reduce((sum, piece) => sum + piece.length, 0));
+      },
+      read: async (path, position, length) => {
+        passed(length);
+        return disk.read(path, position, length);
+      },
       remove: (path) =>
         disk.remove(path).catch((error: unknown) => log.warn({ err: error, path }, 'a log file could not be removed')),
     };
