@@ -1,5 +1,6 @@
 """The kernel's application, made of subclasses of ipykernel's own parts."""
 
+import contextlib
 import faulthandler
 import os
 import sys
@@ -57,6 +58,11 @@ class ZMQInteractiveShell(StockShell):
         # From here on IPython turns a KeyboardInterrupt into the cell's error; what runs before may swallow it.
         interrupts.allow()
         return super().run_code(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _tee(self, channel):
+        """IPython 9 keeps a copy of all that cells print, for %notebook; the agent's log has it, and memory stays free."""
+        yield
 
 
 class _NoSubshells:
@@ -194,6 +200,7 @@ class ShipKernelApp(kernelapp.IPKernelApp):
         levers.pull("dates", levers.skip_dates)
         super().initialize(argv)
         levers.pull("names", names.install, self.shell)
+        levers.pull("no copies of output", levers.forget_outputs, self.shell)
 
 
 def _send_before_exit(app):

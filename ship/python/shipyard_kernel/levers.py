@@ -66,3 +66,17 @@ def skip_dates():
 
     session.extract_dates  # noqa: B018 -- it must be there
     session.extract_dates = lambda value: value
+
+
+def forget_outputs(shell):
+    """IPython 9 also keeps the representations of every result, images too, for as long as the kernel lives."""
+    manager = shell.history_manager
+    if hasattr(manager, "outputs"):
+        manager.outputs = _Forgetful()
+
+
+class _Forgetful(dict):
+    """Takes what is appended to any of its lists, and keeps nothing."""
+
+    def __missing__(self, _key):
+        return []

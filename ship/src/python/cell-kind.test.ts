@@ -1,11 +1,12 @@
+import { testPythons } from './testing/local-session-runner.js';
 import { TestSessions } from './testing/test-session.js';
 
 const COMPLETED = { $case: 'completed', value: {} };
 const RAISED = { $case: 'raised', value: {} };
 
-describe('a Python cell', () => {
+describe.each(testPythons())('a Python cell, %s', (_name, python) => {
   let sessions: TestSessions;
-  beforeAll(() => (sessions = new TestSessions()));
+  beforeAll(() => (sessions = new TestSessions({ python })));
   afterAll(() => sessions.close());
 
   it('says what started it, prints, and gives the value of its last expression', async () => {

@@ -1,10 +1,11 @@
+import { testPythons } from './testing/local-session-runner.js';
 import { TestSessions } from './testing/test-session.js';
 
 const COMPLETED = { $case: 'completed', value: {} };
 
-describe('the output of a Python cell', () => {
+describe.each(testPythons())('the output of a Python cell, %s', (_name, python) => {
   let sessions: TestSessions;
-  beforeAll(() => (sessions = new TestSessions()));
+  beforeAll(() => (sessions = new TestSessions({ python })));
   afterAll(() => sessions.close());
 
   it('is complete over 500 short cells', async () => {
@@ -56,6 +57,17 @@ describe('the output of a Python cell', () => {
     const { log: count } = await sessions.run('print(len(done) * 65536)');
     expect(Number(count.text())).toBeLessThan(bounded);
     expect(log.bytes().length).toBeGreaterThanOrEqual(Number(count.text()));
+  });
+
+  it('leaves nothing in the memory of the kernel', async () => {
+    const { log } = await sessions.run(
+      'import resource\nbefore = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n' +
+        'for i in range(150): print("x" * 999_999)\n' +
+        'grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before',
+    );
+    expect(log.bytes().length).toBe(150_000_000);
+    const grown = await sessions.run('print(grown)');
+    expect(Number(grown.log.text())).toBeLessThan(60 * 1024); // KiB
   });
 
   it('is byte exact, also where it is not UTF-8', async () => {

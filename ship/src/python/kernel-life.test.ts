@@ -1,15 +1,15 @@
 import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { SUPPORT_DIR } from './testing/local-session-runner.js';
+import { SUPPORT_DIR, testPythons } from './testing/local-session-runner.js';
 import { TestSessions } from './testing/test-session.js';
 
 const COMPLETED = { $case: 'completed', value: {} };
 const RAISED = { $case: 'raised', value: {} };
 
-describe('the life of a kernel', () => {
+describe.each(testPythons())('the life of a kernel, %s', (_name, python) => {
   let sessions: TestSessions;
-  beforeEach(() => (sessions = new TestSessions()));
+  beforeEach(() => (sessions = new TestSessions({ python })));
   afterEach(() => sessions.close());
 
   it('is told when the code makes it exit, with the code and the last output', async () => {

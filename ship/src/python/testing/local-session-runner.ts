@@ -14,6 +14,12 @@ export function testPython(): string {
   return python;
 }
 
+/** Name and interpreter: the Python of tests, and an older one (ipykernel 6.17) where SHIPYARD_PYTHON_617 names it. */
+export function testPythons(): [name: string, python: string][] {
+  const older = process.env['SHIPYARD_PYTHON_617'];
+  return [['newest ipykernel', testPython()], ...(older ? [['ipykernel 6.17', older] as [string, string]] : [])];
+}
+
 export const SUPPORT_DIR = path.join(ROOT, 'ship/python');
 
 export interface LocalRunnerOptions {

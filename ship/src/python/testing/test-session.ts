@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { StartExecutionRequest, type Kernel } from '../../../../proto/gen/shipyard/execution/v1/execution.js';
 import type { EventBody, ExecutionHandle, Work, WorkEnd } from '../../executions/execution.js';
+import type { SessionRunner } from '../../workspace/session-runner.js';
 import { createCellKind } from '../cell-kind.js';
 import { Kernels } from '../kernels.js';
 import type { Variant } from '../launch.js';
@@ -90,6 +91,8 @@ export interface Begun {
 export class TestSessions {
   readonly stateDir = mkdtempSync(path.join(tmpdir(), 'ship-state-'));
   readonly runners = new Map<string, LocalSessionRunner>();
+  /** Runners of another making, in place of local ones. */
+  readonly given = new Map<string, SessionRunner>();
   readonly backgrounds = new Map<string, RecordedExecution>();
   readonly warnings: object[] = [];
   readonly changes: Kernel[] = [];
@@ -105,7 +108,7 @@ export class TestSessions {
       stateDir: this.stateDir,
       launcher: options.launcher ?? 'shipyard',
       log: { debug: quiet, info: quiet, error: quiet, warn: (fields) => this.warnings.push(fields) },
-      sessions: { runner: async (sessionId) => this.runner(sessionId) },
+      sessions: { runner: async (sessionId) => this.given.get(sessionId) ?? this.runner(sessionId) },
       background: (sessionId) => this.background(sessionId),
     });
     this.kernels.onChange((kernel) => this.changes.push(kernel));
@@ -142,7 +145,7 @@ export class TestSessions {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.runners.keys()].map((sessionId) => this.kernels.endSession(sessionId)));
+    await Promise.all(this.kernels.list().map((kernel) => this.kernels.endSession(kernel.sessionId)));
     await Promise.all([...this.runners.values()].map((runner) => runner.close()));
     rmSync(this.stateDir, { recursive: true, force: true });
   }

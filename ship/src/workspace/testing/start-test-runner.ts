@@ -35,9 +35,10 @@ export interface TestRunner {
 /** A real runner in a temporary folder of its own. */
 export async function startTestRunner(
   kind: SandboxKind,
-  options: { environment?: Record<string, string> } = {},
+  options: { environment?: Record<string, string>; python?: AgentConfig['python'] } = {},
 ): Promise<TestRunner> {
   const config = testConfig(kind, options.environment);
+  if (options.python) config.python = options.python;
   const base = join(config.runDir, '..');
   const remove = (): void => rmSync(base, { recursive: true, force: true, maxRetries: 3 });
   try {
