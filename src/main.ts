@@ -8,7 +8,6 @@ import { createClient } from '../proto/rpc/client.js';
 import { inProcess } from '../proto/rpc/in-process.js';
 import { PROTOCOL_GENERATION } from '../proto/rpc/mux/frame.js';
 import { createRouter } from '../proto/rpc/router.js';
-import { isStatusError } from '../proto/rpc/status-error.js';
 import { createBayService } from './bay-service.js';
 import { configTable, loadConfig, type Config } from './config.js';
 import { ConfigError } from './config/config-error.js';
@@ -26,7 +25,6 @@ import { grpcDialer } from './ship-clients/dial-ship.js';
 import { readDeploymentKey } from './ship-clients/ship-token.js';
 import { openShips, type OpenShips } from './ships/open-ships.js';
 import { stopEveryShip } from './ships/stop-every-ship.js';
-import { StoreError } from './store/store-error.js';
 import { Store } from './store/store.js';
 import { systemClock } from './telemetry/clock.js';
 import { createLog, type Log } from './telemetry/log.js';
@@ -47,6 +45,7 @@ try {
 
 async function main(config: Config): Promise<void> {
   const log = createLog({ level: config.logLevel, pretty: process.stdout.isTTY });
+  process.on('unhandledRejection', (error) => log.error({ err: error }, 'a defect: nobody waited for this failure'));
   for (const warning of config.warnings) log.warn({}, warning);
   const { version } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { version: string };
 
@@ -192,11 +191,9 @@ async function untilSignal(): Promise<NodeJS.Signals> {
   });
 }
 
-/** What the operator can do something about is told in its own words; anything else is a defect, with its stack. */
+/** Where the program itself is wrong, its stack; else what the operator can do something about, in its own words. */
 function toText(error: unknown): string {
-  if (error instanceof ConfigError || error instanceof StoreError || isStatusError(error)) return error.message;
   if (!(error instanceof Error)) return String(error);
-  return /is in use|is not available|cannot be read|no address|not permitted/.test(error.message)
-    ? error.message
-    : (error.stack ?? error.message);
+  const isDefect = [TypeError, RangeError, ReferenceError].some((kind) => error instanceof kind);
+  return isDefect ? (error.stack ?? error.message) : error.message;
 }

@@ -114,6 +114,13 @@ export class ShipLink {
     return this.#calls;
   }
 
+  /** Waits until the ship has ended the connection, and no longer than this. */
+  async untilDown(withinMs: number): Promise<void> {
+    const end = performance.now() + withinMs;
+    const never = new AbortController().signal;
+    while (this.#calls && performance.now() < end) await this.#change(end - performance.now(), never);
+  }
+
   /** The file service over a connection of its own; for Upload and Download alone. */
   fileStreams(): Client<typeof FileServiceDefinition> {
     if (!this.#files) {
@@ -273,6 +280,7 @@ export class ShipLink {
     this.#connection = undefined;
     this.#calls = undefined;
     this.#downSince = performance.now();
+    this.#wake();
   }
 
   /** Ends with its connection. A ship that ends the stream by itself is asked again. */

@@ -2,7 +2,10 @@ import { StatusError } from '../../proto/rpc/status-error.js';
 import type { ShipRecord } from '../store/store.js';
 import { shipNotFound } from './ship-errors.js';
 import type { ShipsDeps } from './ships-deps.js';
-import { endIncarnation } from './stop-ship.js';
+import { endIncarnation, shutDown } from './stop-ship.js';
+
+/** 0 would be the agent's default. */
+const NO_GRACE_MS = 1;
 
 export interface DeleteOptions {
   readonly keepWorkspace: boolean;
@@ -27,6 +30,7 @@ export async function finishDelete(deps: ShipsDeps, ship: ShipRecord): Promise<v
   await deps.shipLocks.run(ship.id, undefined, async () => {
     const current = await deps.store.getShip(ship.id);
     if (!current?.removal) return;
+    await shutDown(deps, current, NO_GRACE_MS);
     await endIncarnation(deps, current);
     if (current.removal === 'all') await deps.driver.removeData(current.id);
     await deps.store.removeShip(current.id);

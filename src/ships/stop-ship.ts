@@ -19,6 +19,8 @@ const GRACE_MS = 500;
 /** Bounds the end of all ships together. */
 export const STOP_EVERY_TIMEOUT_MS = 60_000;
 const SHUTDOWN_TIMEOUT_MS = 3_000;
+/** For the ends of executions to reach their readers, before the agent that answered Shutdown is ended by force. */
+const LAST_EVENTS_MS = 1_500;
 
 /**
  * Stops a running ship and keeps its workspace, so that a later createShip can restore it.
@@ -48,7 +50,7 @@ export async function finishStop(
   return deps.shipLocks.run(ship.id, undefined, async () => {
     const current = await deps.store.getShip(ship.id);
     if (current?.state !== 'STOPPING' || current.incarnation !== ship.incarnation) return undefined;
-    if (gently) await shutDown(deps, current);
+    if (gently) await shutDown(deps, current, GRACE_MS);
     await endIncarnation(deps, current);
     return deps.store.transition(current, 'STOPPED', { now: deps.clock.now() });
   });
@@ -77,15 +79,19 @@ export async function endIncarnation(deps: ShipsDeps, ship: ShipRecord): Promise
   await withDeadline(deps.clock, STOP_TIMEOUT_MS, late, undefined, (signal) => deps.driver.stop(ship, { signal }));
 }
 
-/** Lets the agent end its executions and close its logs. What it does not do, the driver's stop does. */
-async function shutDown(deps: ShipsDeps, ship: ShipRecord): Promise<void> {
+/**
+ * Lets the agent end its executions, so that their readers see how, and close its logs. What it does not do, the driver's
+ * stop does.
+ */
+export async function shutDown(deps: ShipsDeps, ship: ShipRecord, graceMs: number): Promise<void> {
   const link = deps.links.get(ship.id);
   if (!link?.connected) return;
   try {
     const signal = AbortSignal.timeout(SHUTDOWN_TIMEOUT_MS);
     const calls = await link.calls(signal, 0);
     const fence = { incarnation: ship.incarnation, number: ship.fence };
-    await calls.ship.shutdown({ fence, graceMs: GRACE_MS }, { signal });
+    await calls.ship.shutdown({ fence, graceMs }, { signal });
+    await link.untilDown(LAST_EVENTS_MS);
   } catch (error) {
     deps.log.debug({ shipId: ship.id, err: error }, 'a ship did not shut itself down');
   }

@@ -123,6 +123,7 @@ export class FakeAgent {
       shutdown: async ({ fence }) => {
         this.#check(fence);
         this.shutdowns += 1;
+        setImmediate(() => this.dropLinks());
         return {};
       },
       watch: (_request, ctx) => this.#watch(ctx),
