@@ -9,9 +9,9 @@ export async function startReferenceKernel(python: string): Promise<ReferenceKer
   const child = spawn(python, [path.join(root, 'bench/reference/jupyter.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async (): Promise<unknown> => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error('the reference kernel ended');
-    return JSON.parse(value) as unknown;
+    const line: IteratorResult<string, undefined> = await lines.next();
+    if (line.done) throw new Error('the reference kernel ended');
+    return JSON.parse(line.value) as unknown;
   };
   await next();
   const ask = async <T>(command: object): Promise<T> => {

@@ -14,6 +14,11 @@ const requirements = path.join(root, 'ship/python/requirements.txt');
  * reached, else over Debian's packages. Compiled to .pyc, since a kernel starts four times slower without.
  */
 export function ensurePython() {
+  ensureEnvironment();
+  works(python, ['-m', 'compileall', '-q', path.join(root, 'ship/python')]);
+}
+
+function ensureEnvironment() {
   const wanted = readFileSync(requirements, 'utf8');
   if (
     existsSync(stamp) &&

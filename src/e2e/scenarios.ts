@@ -19,7 +19,7 @@ async function fails(call: Promise<unknown>, status: number, message: RegExp): P
     () => undefined,
     (thrown: unknown) => thrown,
   );
-  if (!(error instanceof WayError)) throw error ?? new Error('the call succeeded');
+  if (!(error instanceof WayError)) throw new Error('not the failure that was due', { cause: error });
   expect([error.status, error.message]).toEqual([status, expect.stringMatching(message)]);
 }
 

@@ -1,9 +1,4 @@
-import {
-  Cause,
-  type Display,
-  type Ended,
-  type ExecutionEvent,
-} from '../../../proto/gen/shipyard/execution/v1/execution.js';
+import type { Display, Ended, ExecutionEvent } from '../../../proto/gen/shipyard/execution/v1/execution.js';
 import { withoutColours, type CellOutcome, type CommandOutcome } from './way.js';
 
 /**
@@ -68,6 +63,8 @@ export function toCellOutcome({ events, ended }: FoldedLog): CellOutcome {
         text += plain;
         break;
       }
+      default:
+        break; // nothing that the documented answer shows
       case 'error':
         error = withoutColours(event.value.traceback.join('\n'));
         break;

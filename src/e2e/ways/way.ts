@@ -63,5 +63,4 @@ export interface SessionWay {
   download?(path: string): Promise<Uint8Array>;
 }
 
-// eslint-disable-next-line no-control-regex -- the colours are escape sequences
 export const withoutColours = (text: string): string => text.replace(/\u001b\[[0-9;]*m/g, '');
