@@ -4,6 +4,7 @@ import {
   CancelExecutionRequest,
   Cause,
   ExecutionEvent,
+  ExecutionState,
   GetKernelRequest,
   Lifetime,
   ListExecutionsRequest,
@@ -220,7 +221,7 @@ describe('the agent', () => {
     await until(() => bench.commands.begun.length === 1);
     bench.commands.work('a').finish();
     await until(() =>
-      seen.some(({ event }) => event?.$case === 'execution' && event.value.state === 'EXECUTION_STATE_ENDED'),
+      seen.some(({ event }) => event?.$case === 'execution' && event.value.state === ExecutionState.ENDED),
     );
     leave.abort();
     expect(await watching).toBe('CANCELLED');
