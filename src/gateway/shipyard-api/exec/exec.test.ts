@@ -255,6 +255,27 @@ describe('fs', () => {
     }
   });
 
+  it('reads a text too large for one message all the same', async () => {
+    const text = '\ufeffé"\r\n'.repeat(3000);
+    api.shipyard.contents.set(`${WORKSPACE}/large`, Buffer.from(text));
+    api.shipyard.failures.set('readText', new StatusError('TOO_LARGE', 'the size'));
+    const read = async (payload: object) => (await api.exec('fs/read_file', { path: 'large', ...payload })).json;
+    const line = '\ufeffé"\r\n';
+    const data = { content: text, path: `${WORKSPACE}/large`, size: Buffer.byteLength(text) };
+    expect(await read({})).toEqual({ success: true, data, error: null });
+    expect(await read({ offset: 2999 })).toMatchObject({ data: { content: line.repeat(2) } });
+    expect(await read({ offset: 2, limit: 700 })).toMatchObject({ data: { content: line.repeat(700) } });
+    expect(await read({ offset: 9999 })).toMatchObject({ data: { content: '' } });
+    expect(await read({ limit: 0 })).toMatchObject({ data: { content: '' } });
+    expect(await read({ limit: -1 })).toEqual({ detail: 'Ship returned 413: {"detail":"the size"}' });
+    expect(await read({ encoding: 'latin-1' })).toEqual({ detail: 'Ship returned 413: {"detail":"the size"}' });
+
+    api.shipyard.contents.set(`${WORKSPACE}/large`, Buffer.from([0x61, 0xff]));
+    expect((await read({})) as object).toMatchObject({
+      detail: expect.stringContaining('Failed to read file') as string,
+    });
+  });
+
   it('names a mode that is none', async () => {
     const [status, detail] = await detailOf('fs/create_file', { path: 'x', mode: 99999999 });
     expect([status, detail]).toEqual([400, expect.stringContaining('Failed to create file: mode must be')]);

@@ -1,6 +1,7 @@
 /** The exec types fs/*. */
 import type { FileInfo } from '../../../../proto/gen/shipyard/execution/v1/file_service.js';
-import { StatusError } from '../../../../proto/rpc/status-error.js';
+import { isStatusError, StatusError } from '../../../../proto/rpc/status-error.js';
+import { readLargeText } from '../files/large-text.js';
 import { PythonFloat, stringifyPythonJson } from '../json/python-json.js';
 import { uploadText } from '../files/upload-text.js';
 import {
@@ -23,11 +24,16 @@ export const createFile = execType(createFilePayload, (call, { path, content, mo
 
 export const readFile = execType(readFilePayload, (call, { path, encoding, offset, limit }) =>
   told('Failed to read file', async () => {
-    const read = await call.deps.files.readText(
-      { ...target(call), path, encoding, offset: lineNumber(offset), limit: lineNumber(limit) },
-      call.options,
-    );
-    return envelope({ content: read.content, path: read.path, size: read.sizeBytes });
+    const range = { offset: lineNumber(offset), limit: lineNumber(limit) };
+    try {
+      const read = await call.deps.files.readText({ ...target(call), path, encoding, ...range }, call.options);
+      return envelope({ content: read.content, path: read.path, size: read.sizeBytes });
+    } catch (error) {
+      const isTooLarge = isStatusError(error) && error.reason === 'TOO_LARGE';
+      // Counting from the end would need the whole file, and other encodings Python.
+      if (!isTooLarge || !isUtf8(encoding) || (range.limit ?? 0) < 0) throw error;
+      return readLargeText(call, path, { first: Math.max(1, range.offset ?? 1), count: range.limit ?? Infinity });
+    }
   }),
 );
 
@@ -97,12 +103,16 @@ const UTF8_NAMES = new Set(['utf-8', 'utf8', 'utf_8']);
 
 async function writeText(call: ExecCall, text: TextToWrite): Promise<{ path: string; sizeBytes: number }> {
   const { files } = call.deps;
-  if (text.content.length > MESSAGE_CHARS && !text.append && UTF8_NAMES.has(text.encoding.toLowerCase())) {
+  if (text.content.length > MESSAGE_CHARS && !text.append && isUtf8(text.encoding)) {
     return files.upload(uploadText({ ...target(call), path: text.path, mode: text.mode }, text.content), {
       ...call.options,
     });
   }
   return files.writeText({ ...target(call), ...text }, call.options);
+}
+
+function isUtf8(encoding: string): boolean {
+  return UTF8_NAMES.has(encoding.toLowerCase());
 }
 
 function target(call: ExecCall): { shipId: string; sessionId: string } {

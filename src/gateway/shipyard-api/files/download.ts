@@ -13,17 +13,22 @@ export interface OpenDownload {
 
 /** @throws ApiError while nothing has been answered yet */
 export async function openDownload(call: ApiCall, sessionId: string, path: string): Promise<OpenDownload> {
-  const { shipId, deps, options } = call;
-  const request = { shipId, sessionId, path, offset: 0, length: 0 };
-  const messages = deps.files.download(request, options)[Symbol.asyncIterator]();
   try {
-    const first = await messages.next();
-    const part = first.done ? undefined : DownloadResponse.decode(first.value).part;
-    if (part?.$case !== 'info') throw new StatusError('INTERNAL', 'the download did not begin with its file');
-    return { info: part.value, data: contents(messages, part.value.sizeBytes) };
+    return await openFile(call, sessionId, path);
   } catch (error) {
     throw isStatusError(error) ? downloadFailure(error) : error;
   }
+}
+
+/** @throws StatusError as the file service does */
+export async function openFile(call: ApiCall, sessionId: string, path: string): Promise<OpenDownload> {
+  const { shipId, deps, options } = call;
+  const request = { shipId, sessionId, path, offset: 0, length: 0 };
+  const messages = deps.files.download(request, options)[Symbol.asyncIterator]();
+  const first = await messages.next();
+  const part = first.done ? undefined : DownloadResponse.decode(first.value).part;
+  if (part?.$case !== 'info') throw new StatusError('INTERNAL', 'the download did not begin with its file');
+  return { info: part.value, data: contents(messages, part.value.sizeBytes) };
 }
 
 async function* contents(messages: AsyncIterator<Uint8Array>, sizeBytes: number): AsyncGenerator<Buffer> {
