@@ -10,7 +10,7 @@ import { deleteShip } from './ships/delete-ship.js';
 import { endLease } from './ships/end-lease.js';
 import { extendTtl } from './ships/extend-ttl.js';
 import { MEMORY_GRAMMAR, parseMemoryBytes } from './ships/memory.js';
-import { checkShipId, shipNotFound } from './ships/ship-errors.js';
+import { shipNotFound } from './ships/ship-errors.js';
 import { toShipMessage, type ShipMessageOptions } from './ships/ship-message.js';
 import { streamShipLogs } from './ships/ship-logs.js';
 import type { ShipSpec, ShipState } from './ships/ship.js';
@@ -32,18 +32,18 @@ export function createBayService(deps: BayServiceDeps): Implementation<typeof Ba
   return {
     createShip: async (request, ctx) =>
       answer(await createShip(deps, toCreateOptions(deps, request), ctx.signal), { fresh: true }),
-    getShip: async ({ shipId }) => answer(await getShip(deps, checkShipId(shipId))),
+    getShip: async ({ shipId }) => answer(await getShip(deps, shipId)),
     listShips: async ({ states }) => ({
       ships: (await deps.store.listShips(toStates(states))).map((ship) => answer(ship)),
     }),
-    stopShip: async ({ shipId }, ctx) => answer(await ensureStopped(deps, checkShipId(shipId), ctx.signal)),
+    stopShip: async ({ shipId }, ctx) => answer(await ensureStopped(deps, shipId, ctx.signal)),
     deleteShip: async ({ shipId, keepWorkspace }) => {
-      await deleteShip(deps, checkShipId(shipId), { keepWorkspace });
+      await deleteShip(deps, shipId, { keepWorkspace });
       return {};
     },
     extendTtl: async ({ shipId, ttlSeconds }) =>
-      answer(await extendTtl(deps, checkShipId(shipId), checkTtl(ttlSeconds)), { fresh: true }),
-    endLease: async ({ shipId, sessionId }) => answer(await endLease(deps, checkShipId(shipId), sessionId)),
+      answer(await extendTtl(deps, shipId, checkTtl(ttlSeconds)), { fresh: true }),
+    endLease: async ({ shipId, sessionId }) => answer(await endLease(deps, shipId, sessionId)),
     streamShipLogs: ({ shipId, follow }, ctx) => streamShipLogs(deps, shipId, { follow, signal: ctx.signal }),
     getServerInfo: async () => ({
       version: deps.server.version,
