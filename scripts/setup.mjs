@@ -34,11 +34,7 @@ function nativesWork() {
 }
 
 function ensureNpmPackages() {
-  const lock = digest([
-    path.join(root, 'package-lock.json'),
-    path.join(root, 'package.json'),
-    path.join(root, 'ship/package.json'),
-  ]);
+  const lock = digest([path.join(root, 'package-lock.json')]);
   if (fresh('npm', `${lock} ${process.versions.modules}`) && nativesWork()) return;
   // Headers that lie beside this Node serve for compiling, so that nothing needs to be downloaded for it.
   const prefix = path.dirname(path.dirname(process.execPath));
