@@ -44,6 +44,7 @@ export const REASONS: Readonly<Record<Reason, ReasonCodes>> = {
   INPUT_ANSWERED: { code: status.FAILED_PRECONDITION, http: 409 },
   CONTROL_UNSUPPORTED: { code: status.FAILED_PRECONDITION, http: 409 },
   KERNEL_NOT_FOUND: { code: status.NOT_FOUND, http: 404 },
+  KERNEL_START_FAILED: { code: status.UNAVAILABLE, http: 503 },
   FILE_NOT_FOUND: { code: status.NOT_FOUND, http: 404 },
   PATH_OUTSIDE_WORKSPACE: { code: status.PERMISSION_DENIED, http: 403 },
   PATH_WRONG_KIND: { code: status.FAILED_PRECONDITION, http: 400 },

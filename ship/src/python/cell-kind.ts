@@ -19,7 +19,7 @@ async function beginCell(kernels: Kernels, execution: ExecutionHandle): Promise<
       signal: execution.signal,
     });
   } catch (error) {
-    if (isStatusError(error)) throw error;
+    if (isStatusError(error) && error.reason !== 'KERNEL_START_FAILED') throw error;
     return neverStarted((error as Error).message);
   }
   if (execution.signal.aborted) return neverStarted('stopped before it began');

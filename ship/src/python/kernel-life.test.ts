@@ -165,6 +165,7 @@ describe.each(testPythons())('the life of a kernel, %s', (_name, python) => {
         statePreserved: false,
       });
       expect(log.events).toEqual([]);
+      await expect(broken.kernels.start('one')).rejects.toMatchObject({ reason: 'KERNEL_START_FAILED' });
     } finally {
       await broken.close();
     }

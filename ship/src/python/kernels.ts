@@ -49,7 +49,7 @@ export class Kernels implements KernelService {
    * The kernel for a cell: the session's, or a new one where there is none or it is dead.
    *
    * @throws StatusError KERNEL_STATE_LOST where another generation is demanded than lives
-   * @throws Error that says why a kernel did not start
+   * @throws StatusError KERNEL_START_FAILED that says why
    */
   async acquire(sessionId: string, { generation, signal }: AcquireOptions): Promise<Kernel> {
     const slot = this.#slot(sessionId);
@@ -177,6 +177,8 @@ export class Kernels implements KernelService {
         'kernel started',
       );
       return kernel;
+    } catch (error) {
+      throw new StatusError('KERNEL_START_FAILED', (error as Error).message, { cause: error });
     } finally {
       slot.starting = undefined;
       this.#changed(

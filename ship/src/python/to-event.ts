@@ -88,17 +88,15 @@ function toItems(data: unknown): MimeItem[] {
 }
 
 function toContent(mimeType: string, value: unknown): MimeItem['content'] {
-  if (typeof value === 'string') {
-    return isBinary(mimeType) ? { $case: 'data', value: Buffer.from(value, 'base64') } : { $case: 'text', value };
-  }
-  // Text as lines (notebooks' form), or a JSON value.
-  if (!isJson(mimeType) && Array.isArray(value)) return { $case: 'text', value: value.map(toText).join('') };
-  return { $case: 'text', value: JSON.stringify(value) };
+  if (isJson(mimeType)) return { $case: 'text', value: JSON.stringify(value) };
+  // Lines, as in a notebook's file, are one text.
+  const text = Array.isArray(value) ? value.map(toText).join('') : toText(value);
+  return isBinary(mimeType) ? { $case: 'data', value: Buffer.from(text, 'base64') } : { $case: 'text', value: text };
 }
 
 /** Types that Jupyter carries as base64. SVG and XML are text. */
 function isBinary(mimeType: string): boolean {
-  if (mimeType.endsWith('+xml') || mimeType.endsWith('+json')) return false;
+  if (mimeType.endsWith('+xml')) return false;
   return /^(image|audio|video|font)\//.test(mimeType) || BINARY.has(mimeType);
 }
 
