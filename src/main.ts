@@ -130,12 +130,12 @@ async function startServers(config: Config, log: Log, { deps }: OpenShips, about
     executions: createClient(ExecutionServiceDefinition, transport),
     files: createClient(FileServiceDefinition, transport),
   };
-  const { maxUploadBytes, defaultTtlSeconds } = config;
+  const { maxUploadBytes } = config;
   const api = {
     ...clients,
     authorize,
     log,
-    config: { maxUploadBytes, defaultShipTtlSeconds: defaultTtlSeconds, version },
+    config: { maxUploadBytes, version },
   };
   const http = await startHttpServer({
     host,

@@ -7,7 +7,6 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isStatusError } from '../../../proto/rpc/status-error.js';
 import { decodeHeader, openCall } from '../call.js';
-import type { DocumentedRoutes } from '../http-server.js';
 import { ApiError } from './api-error.js';
 import { refusalOf } from './authorization.js';
 import { checkExecBody, runExec } from './exec/index.js';
@@ -16,8 +15,7 @@ import { checkFormHeader } from './files/upload-form.js';
 import { upload } from './files/upload.js';
 import { NO_BODY, parseBody, readWholeBody, type Body } from './json/body.js';
 import { INVALID, missing, type ValidationItem } from './json/validation.js';
-import { documentedPaths } from './openapi.js';
-import { matchRoute, MOUNT_PATHS, repairUrl, unquote, type RouteMatch, type RouteName } from './routes.js';
+import { matchRoute, MOUNT_PATHS, unquote, type RouteMatch, type RouteName } from './routes.js';
 import { sendApiError, sendJson } from './send.js';
 import {
   checkCreateShip,
@@ -35,11 +33,6 @@ import type { ApiCall, ShipyardApiDeps } from './types.js';
 export { documentedPaths } from './openapi.js';
 export { repairUrl } from './routes.js';
 export type { ShipyardApiConfig, ShipyardApiDeps } from './types.js';
-
-/** The routes as the gateway's server takes them. */
-export function documentedRoutes(deps: ShipyardApiDeps): DocumentedRoutes {
-  return { register: (app) => registerShipyardApi(app, deps), paths: documentedPaths, rewriteUrl: repairUrl };
-}
 
 /** A JSON body is held in memory whole; files of any size go by upload. */
 const MAX_JSON_BYTES = 64 * 1024 * 1024;

@@ -13,8 +13,6 @@ export type FileClient = Client<typeof FileServiceDefinition>;
 export interface ShipyardApiConfig {
   /** MAX_UPLOAD_SIZE, in bytes. */
   readonly maxUploadBytes: number;
-  /** For the OpenAPI page; POST /ship itself demands a ttl. */
-  readonly defaultShipTtlSeconds: number;
   /** Of Bay, as /stat says it. */
   readonly version: string;
   /** Where uploads wait whose name comes after their bytes; default the system's temporary folder. */

@@ -157,6 +157,8 @@ describe('upload', () => {
     ['application/json', '{}', 422, undefined],
     ['application/x-www-form-urlencoded', 'file=a&file_path=b', 422, undefined],
     ['multipart/form-data; boundary=B', '', 422, undefined],
+    ['multipart/form-data; boundary=";"', 'xx', 400, undefined],
+    [`multipart/form-data; boundary=${'b'.repeat(5000)}`, 'xx', 400, undefined],
     ['multipart/form-data', 'xx', 400, '{"detail":"Missing boundary in multipart."}'],
     ['multipart/form-data; boundary=B', 'xx', 400, '{"detail":"There was an error parsing the body"}'],
     ['multipart/form-data; boundary=B', '--B\r\nContent-Disp', 400, '{"detail":"There was an error parsing the body"}'],

@@ -1,7 +1,7 @@
 /** Reads the form of an upload as it comes in, and hands the bytes of its file on, piece by piece. */
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { Busboy } from '@fastify/busboy';
+import { Busboy, type BusboyInstance } from '@fastify/busboy';
 import { ApiError } from '../api-error.js';
 import { isStatusError } from '../../../../proto/rpc/status-error.js';
 import { hasBody, readBody } from '../../request-body.js';
@@ -88,12 +88,7 @@ async function readMultipart(call: ApiCall, parts: Parts): Promise<void> {
   checkFormHeader(call.contentType);
   const { raw } = call.request;
   if (!hasBody(raw)) return;
-  const parser = new Busboy({
-    headers: { 'content-type': call.contentType as string },
-    limits: { fieldSize: MAX_FIELD_BYTES, parts: MAX_PARTS },
-    isPartAFile: (_name, _type, fileName) => fileName !== undefined,
-    preservePath: true,
-  });
+  const parser = newParser(call.contentType as string);
   let taking: { stream: Readable; done: Promise<Error | undefined> } | undefined;
   let refused: ApiError | undefined;
   const refuse = (text: string) => {
@@ -125,6 +120,20 @@ async function readMultipart(call: ApiCall, parts: Parts): Promise<void> {
   }
   const failure = await taking?.done;
   if (failure) throw failure;
+}
+
+/** @throws ApiError 400 for a boundary that the parser cannot use */
+function newParser(contentType: string): BusboyInstance {
+  try {
+    return new Busboy({
+      headers: { 'content-type': contentType },
+      limits: { fieldSize: MAX_FIELD_BYTES, parts: MAX_PARTS },
+      isPartAFile: (_name, _type, fileName) => fileName !== undefined,
+      preservePath: true,
+    });
+  } catch (error) {
+    throw new ApiError(400, 'Missing boundary in multipart.', { cause: error });
+  }
 }
 
 /** @returns why the taker failed; a stream that fails is the parser's matter */

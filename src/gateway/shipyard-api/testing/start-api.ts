@@ -49,7 +49,7 @@ export async function startApi(config: Partial<ShipyardApiConfig> = {}): Promise
     authorize: (header) => {
       if (header?.slice(header.indexOf(' ') + 1) !== TOKEN) throw new StatusError('TOKEN_INVALID', 'wrong token');
     },
-    config: { maxUploadBytes: 1000, defaultShipTtlSeconds: 3600, version: '1.2.3', ...config },
+    config: { maxUploadBytes: 1000, version: '1.2.3', ...config },
     log: { warn: (facts) => logged.push(facts), error: (facts) => logged.push(facts) },
   });
   await app.listen({ host: '127.0.0.1', port: 0 });
