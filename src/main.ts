@@ -45,6 +45,7 @@ try {
 
 async function main(config: Config): Promise<void> {
   const log = createLog({ level: config.logLevel, pretty: process.stdout.isTTY });
+  process.stdout.on('error', () => undefined); // whoever read the log has left: Bay serves on
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'a defect: nobody waited for this failure'));
   for (const warning of config.warnings) log.warn({}, warning);
   const { version } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { version: string };

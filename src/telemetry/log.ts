@@ -1,6 +1,5 @@
-import { pino, type Logger } from 'pino';
-import { PassThrough } from 'node:stream';
-import pretty from 'pino-pretty';
+import { pino, type DestinationStream, type Logger } from 'pino';
+import { prettyFactory } from 'pino-pretty';
 
 /** Facts as fields, then a text that never changes. Never a secret, a token, or a user's code. */
 export interface Log {
@@ -39,11 +38,11 @@ export function createLog(options: LogOptions): Logger {
 
 const SECRET_KEYS = ['token', 'accessToken', 'authorization', 'password', 'key'];
 
-function toDestination({ destination = process.stdout, ...options }: LogOptions): NodeJS.WritableStream {
+/** Written at once, so that the last lines of a program that exits are there. */
+function toDestination({ destination = process.stdout, ...options }: LogOptions): DestinationStream {
   if (!options.pretty) return destination;
-  const lines = new PassThrough();
-  lines.pipe(pretty({ colorize: true, ignore: 'pid,hostname', translateTime: 'UTC:HH:MM:ss.l' })).pipe(destination);
-  return lines;
+  const format = prettyFactory({ colorize: true, ignore: 'pid,hostname', translateTime: 'UTC:HH:MM:ss.l' });
+  return { write: (line) => void destination.write(format(line)) };
 }
 
 /** A log that nobody reads. */

@@ -1,0 +1,59 @@
+import { describe, expect, it } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { silentLog } from './telemetry/log.js';
+import { Store } from './store/store.js';
+
+const root = path.resolve(import.meta.dirname, '..');
+
+/** Runs a program of ours from its source, in a folder of its own, until it ends. */
+function run(program: string, env: Record<string, string> = {}, args: readonly string[] = []) {
+  const cwd = env.HOME ?? mkdtempSync(path.join(tmpdir(), 'shipyard-main-'));
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--import', path.join(root, 'node_modules/tsx/dist/esm/index.mjs'), path.join(root, program), ...args],
+    { cwd, env: { PATH: process.env.PATH, HOME: cwd, ...env }, encoding: 'utf8', timeout: 60_000 },
+  );
+  return { cwd, status, stdout, stderr };
+}
+
+describe('bay', () => {
+  it('tells all mistakes of its configuration at once and leaves with 2, having touched nothing', () => {
+    const { status, stderr, cwd } = run('src/main.ts', { PORT: 'abc', MAX_SHIP_NUM: '-1', ACCESS_TOKEN: 'not shown' });
+    expect(status).toBe(2);
+    expect(stderr).toContain('PORT=abc: must be a port');
+    expect(stderr).toContain('MAX_SHIP_NUM=-1: must be a whole number');
+    expect(stderr).not.toContain('not shown:');
+    expect(existsSync(path.join(cwd, 'bay.db'))).toBe(false);
+  }, 60_000);
+
+  it('refuses a database that another Bay holds, and names it', async () => {
+    const cwd = mkdtempSync(path.join(tmpdir(), 'shipyard-main-'));
+    const importDefaults = { cpus: 1, memoryBytes: 1, ttlSeconds: 1, uidBase: 70_000 };
+    const store = new Store({ file: path.join(cwd, 'bay.db'), log: silentLog, importDefaults, now: new Date() });
+    const { status, stderr } = run('src/main.ts', { HOME: cwd, PORT: '0', GRPC_PORT: '0' });
+    await store.close();
+    expect(status).toBe(1);
+    expect(stderr).toMatch(new RegExp(`bay\\.db is in use by another Bay \\(process ${process.pid}`));
+    expect(stderr).not.toMatch(/\n\s+at /);
+  }, 60_000);
+
+  it('says plainly which drivers this version has', () => {
+    const { status, stderr } = run('src/main.ts', { CONTAINER_DRIVER: 'kubernetes' });
+    expect(status).toBe(1);
+    expect(stderr).toBe('CONTAINER_DRIVER=kubernetes is not available in this version, which has: local\n');
+  }, 60_000);
+
+  it('prints the table of its variables', () => {
+    expect(run('src/main.ts', {}, ['--config-table']).stdout).toContain('| `ACCESS_TOKEN` | `secret-token` |');
+  }, 60_000);
+});
+
+describe('stop', () => {
+  it('asks for --all', () => {
+    const { status, stderr } = run('src/cli/stop.ts');
+    expect([status, stderr.split('\n')[0]]).toEqual([2, 'usage: npm run stop -- --all']);
+  }, 60_000);
+});
