@@ -107,7 +107,7 @@ export class ExecutionRegistry {
 
   constructor(deps: RegistryDeps) {
     this.#deps = deps;
-    const disk = deps.disk ?? realDisk;
+    const disk = patient(deps.disk ?? realDisk, deps.log);
     this.#index = new ExecutionIndex(`${deps.stateDir}/executions`, disk);
     this.#store = new LogStore(`${deps.stateDir}/executions/logs`, disk, deps.clock, deps.log, {
       executionMaxBytes: deps.executionMaxBytes,
@@ -529,7 +529,11 @@ export class ExecutionRegistry {
       endMs: nowMs,
       started: Buffer.alloc(0),
     };
-    this.#index.recordEnd(slot, end);
+    try {
+      this.#index.recordEnd(slot, end);
+    } catch (error) {
+      this.#deps.log.error({ err: error }, 'an execution could not be sealed on disk'); // the next life seals it again
+    }
     return end;
   }
 
@@ -549,7 +553,9 @@ export class ExecutionRegistry {
     const { sessionId, executionId } = entry.accepted;
     const session = this.#sessions.get(sessionId);
     if (session?.entries.get(executionId) === entry) session.entries.delete(executionId);
-    for (const other of session?.entries.values() ?? []) if (other.previous === entry) other.previous = undefined;
+    if (executionId === BACKGROUND_ID)
+      for (let later = session?.entries.get(executionId); later; later = later.previous)
+        if (later.previous === entry) later.previous = undefined;
     if (session && session.entries.size === 0 && !session.open) this.#sessions.delete(sessionId);
     await this.#index.forget(entry.slot);
   }
@@ -575,6 +581,15 @@ export class ExecutionRegistry {
       this.#scheduleSweep();
     });
   }
+}
+
+/** A disk on which a file that cannot be removed is told and left, as nothing depends on its absence. */
+function patient(disk: Disk, log: Log): Disk {
+  return {
+    ...disk,
+    remove: (path) =>
+      disk.remove(path).catch((error: unknown) => log.warn({ err: error, path }, 'a file could not be removed')),
+  };
 }
 
 /** How an execution ended, from its recorded event. */

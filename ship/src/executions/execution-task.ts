@@ -89,7 +89,7 @@ export class ExecutionTask {
     if (this.#phase !== 'waiting') return;
     this.#phase = 'beginning';
     const work = await Promise.race([this.#begin(), this.#whenAbandoned]);
-    const end = work && (await Promise.race([work.ended, this.#whenAbandoned]));
+    const end = work && (await Promise.race([this.#endOf(work), this.#whenAbandoned]));
     this.#finish(end ?? { outcome: { $case: 'unknown', value: {} } });
   }
 
@@ -108,7 +108,7 @@ export class ExecutionTask {
       return;
     }
     this.#abort.abort(new StatusError('CANCELLED', 'the execution is to end'));
-    this.#work?.stop(this.#graceMs);
+    if (this.#work) this.#stopWork(this.#work, this.#graceMs);
     this.#abandonTimer ??= this.deps.clock.setTimer(this.#graceMs + ABANDON_MS, () => {
       this.deps.log.error({ executionId: this.executionId, phase: this.#phase }, 'work did not end and was given up');
       this.#abandoned();
@@ -181,7 +181,7 @@ export class ExecutionTask {
       const kind = await this.deps.kind();
       const work = await kind.begin(this.#handle());
       this.#work = work;
-      if (this.#cause !== undefined) work.stop(this.#over ? 0 : this.#graceMs);
+      if (this.#cause !== undefined) this.#stopWork(work, this.#over ? 0 : this.#graceMs);
       if (!this.#over) this.#phase = 'working';
       this.#resolveBegun();
       return work;
@@ -192,6 +192,24 @@ export class ExecutionTask {
       const reason = known.reason === 'INTERNAL' ? known.message : `${known.reason}: ${known.message}`;
       this.#finish({ outcome: { $case: 'couldNotStart', value: { reason } } });
       return undefined;
+    }
+  }
+
+  async #endOf(work: Work): Promise<WorkEnd | undefined> {
+    try {
+      return await work.ended;
+    } catch (error) {
+      this.deps.log.error({ executionId: this.executionId, err: error }, 'defect: the end of work was not told');
+      return undefined;
+    }
+  }
+
+  /** Work that fails to stop is left to be given up, and takes nothing else along. */
+  #stopWork(work: Work, graceMs: number): void {
+    try {
+      work.stop(graceMs);
+    } catch (error) {
+      this.deps.log.error({ executionId: this.executionId, err: error }, 'defect: work could not be stopped');
     }
   }
 

@@ -92,8 +92,6 @@ export class LogStore {
         passed(length);
         return disk.read(path, position, length);
       },
-      remove: (path) =>
-        disk.remove(path).catch((error: unknown) => log.warn({ err: error, path }, 'a log file could not be removed')),
     };
     this.#segmentBytes = Math.max(4096, Math.min(SEGMENT_BYTES, Math.floor(options.executionMaxBytes / 8)));
   }

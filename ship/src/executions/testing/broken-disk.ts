@@ -9,6 +9,8 @@ export class BrokenDisk implements Disk {
   /** Held before every asynchronous write. */
   gate: Promise<void> = Promise.resolve();
   writes = 0;
+  /** Bytes that the disk gets back with every file that is removed. */
+  freedBytes = 0;
 
   makeDirectory = realDisk.makeDirectory;
   list = realDisk.list;
@@ -17,7 +19,11 @@ export class BrokenDisk implements Disk {
   truncate = realDisk.truncate;
   readSync = realDisk.readSync;
   read = realDisk.read;
-  remove: Disk['remove'] = realDisk.remove;
+
+  remove = async (path: string): Promise<void> => {
+    await realDisk.remove(path);
+    this.freeBytes += this.freedBytes;
+  };
 
   writeSync = (fd: number, bytes: Uint8Array, position: number): void => {
     realDisk.writeSync(fd, bytes, position);
