@@ -44,5 +44,5 @@ export interface LocalDriverOptions {
   readonly logger: Logger;
 }
 
-export const DEFAULT_PIDS_MAX = 4096;
+export const DEFAULT_PIDS_MAX = 512;
 export const DEFAULT_START_TIMEOUT_MS = 20_000;
