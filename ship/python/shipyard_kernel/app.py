@@ -7,9 +7,10 @@ import sys
 import threading
 import time
 
-from . import cells, levers, names, streams
+from . import cells, levers
 from .interrupts import interrupts
 
+levers.pull("imports", levers.import_less)
 with levers.without_unneeded():
     import zmq
     from ipykernel import kernelapp
@@ -18,6 +19,8 @@ with levers.without_unneeded():
     from ipykernel.zmqshell import ZMQInteractiveShell as StockShell
     from traitlets import Type
     from traitlets.config import Config
+
+    from . import names, streams
 
 
 class _OfCell:
@@ -157,6 +160,9 @@ class ShipKernel(IPythonKernel):
 
 
 class ShipKernelApp(kernelapp.IPKernelApp):
+    # Clients of jupyter_client, which a kernel never makes, and which importing costs a tenth of its start.
+    blocking_class = Type(object, klass=object)
+
     def _bind_socket(self, s, port):
         if s.type in (zmq.PUB, zmq.XPUB):
             levers.pull("lossless", self._make_lossless, s)
@@ -172,6 +178,9 @@ class ShipKernelApp(kernelapp.IPKernelApp):
         super().init_control(context)
         if hasattr(self, "shell_channel_thread"):
             self.shell_channel_thread = _NoSubshells()
+
+    def write_connection_file(self, **_options):
+        """The launcher wrote it; here it would be read again and compared."""
 
     def log_connection_info(self):
         """Stock prints advice for a person at a terminal here, and notes its ports."""

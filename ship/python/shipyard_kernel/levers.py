@@ -1,5 +1,7 @@
 """The levers one by one: each is tried by itself, and left out where this ipykernel does not fit."""
 
+import importlib
+import importlib.util
 import sys
 
 #: Those that work in this kernel; the agent is told.
@@ -32,6 +34,33 @@ class without_unneeded:
         for name in self._blocked:
             if sys.modules.get(name) is None:
                 sys.modules.pop(name, None)
+
+
+def import_less():
+    """jupyter_client's package imports managers, provisioners and clients; a kernel needs two of its modules.
+
+    The package stands there without having run; it runs when somebody asks it for anything else.
+    """
+    spec = importlib.util.find_spec("jupyter_client")
+    package = importlib.util.module_from_spec(spec)
+
+    def attribute(name):
+        # What the kernel itself wants of the package.
+        if name in ("write_connection_file", "find_connection_file"):
+            return getattr(importlib.import_module("jupyter_client.connect"), name)
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if package.__dict__.pop("__getattr__", None):
+            spec.loader.exec_module(package)
+        return getattr(package, name)
+
+    package.__getattr__ = attribute
+    sys.modules["jupyter_client"] = package
+    package.__dict__.update(
+        (name, value)
+        for name, value in vars(importlib.import_module("jupyter_client._version")).items()
+        if "version" in name
+    )
 
 
 def cache_signatures():
