@@ -5,12 +5,12 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { ServerCredentials, type Server } from '@grpc/grpc-js';
-import { loadFileDescriptorSetFromBuffer } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { startRpcServer, type MuxServerOptions } from '../../proto/rpc/grpc-server.js';
 import type { MuxConnection } from '../../proto/rpc/mux/mux-connection.js';
 import type { Router } from '../../proto/rpc/router.js';
+import { reflectedPackage } from './reflected-package.js';
 
 export interface GrpcServerOptions {
   /** An address of this machine; "::" listens on both families. */
@@ -47,7 +47,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     for (const name of names) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
   };
   const reflection = new ReflectionService(
-    loadFileDescriptorSetFromBuffer(await readFile(options.descriptorSetPath ?? DESCRIPTOR_SET_PATH)),
+    reflectedPackage(await readFile(options.descriptorSetPath ?? DESCRIPTOR_SET_PATH)),
   );
   const server = await startRpcServer({
     address: `${host.includes(':') ? `[${host}]` : host}:${port}`,
