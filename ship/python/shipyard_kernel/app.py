@@ -192,6 +192,7 @@ class ShipKernelApp(kernelapp.IPKernelApp):
 
     def init_signal(self):
         levers.pull("interrupts", interrupts.install)
+        levers.pull("prompt interrupts", interrupts.watch)
 
     def init_kernel(self):
         with levers.without_unneeded():

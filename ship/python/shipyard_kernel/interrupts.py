@@ -4,10 +4,17 @@ Stock ipykernel lets it strike anywhere in the handling of a request. Between th
 the reply, and the client waits for ever.
 """
 
+import os
 import signal
 import threading
+import time
 
 _main = threading.main_thread().ident
+
+#: Ignored by default, so that one that comes too late, or in a child, does nothing.
+_NUDGE = signal.SIGURG
+#: Seconds between the nudges.
+_PATIENCE = (0.01, 0.03, 0.1, 0.3)
 
 
 class Interrupts:
@@ -16,13 +23,38 @@ class Interrupts:
         self._expecting = False
         self._held = 0
         self._wanted = False
+        self._runs = 0
         #: A stretch of our own that must not be cut in two: `with interrupts.held:`. May be nested.
         self.held = _Held(self)
 
     def install(self):
         signal.signal(signal.SIGINT, self._on_signal)
 
+    def watch(self):
+        """Sees to it that an interrupt strikes at once also where it came just before a blocking call.
+
+        Python notes a signal and runs the handler between two instructions; a system call that begins in between, say
+        that of time.sleep(), runs to its end first. Another signal breaks it off.
+        """
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(writer, False)
+        signal.signal(_NUDGE, _do_nothing)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        threading.Thread(target=self._nudge, args=(reader,), name="Interrupts", daemon=True).start()
+
+    def _nudge(self, reader):
+        while True:
+            if signal.SIGINT not in os.read(reader, 64):
+                continue
+            runs = self._runs
+            for seconds in _PATIENCE:
+                time.sleep(seconds)
+                if self._runs != runs or signal.getsignal(_NUDGE) is not _do_nothing:
+                    break
+                signal.pthread_kill(_main, _NUDGE)
+
     def _on_signal(self, _signum, _frame):
+        self._runs += 1
         if self._allowed and not self._held:
             raise KeyboardInterrupt
         # Comes before the code has begun, or inside of `held`: kept until it can strike.
@@ -49,6 +81,10 @@ class Interrupts:
         if self._wanted:
             self._wanted = False
             raise KeyboardInterrupt
+
+
+def _do_nothing(_signum, _frame):
+    pass
 
 
 class _Held:
