@@ -51,7 +51,7 @@ process.exitCode = failures.length > 0 ? 1 : 0;
 
 /** The same with a kernel that users bring: ipykernel's own launcher, in a second system. */
 async function stockRoundTrip(): Promise<Row[]> {
-  const stock = await System.start({ ...environment, SHIP_KERNEL_LAUNCHER: 'stock' });
+  const stock = await System.start({ ...environment, SHIP_ENV_SHIPYARD_KERNEL: 'stock' });
   try {
     return await roundTrip(stock, reference, rounds(5), '1+1, stock launcher / jupyter_client direct', ['≤ 1.4', '']);
   } finally {
