@@ -22,12 +22,21 @@ export function show({ name, value, unit, goal, detail }: Row): string {
   return `${met} ${name.padEnd(58)} ${`${value.toFixed(unit === 'x' ? 2 : 1)} ${unit}`.padStart(10)}  ${goal.padEnd(8)} ${detail}`;
 }
 
-/** Alternates the two sides for some rounds, and answers the ratio of each round. */
+/**
+ * Alternates the two sides for some rounds, and answers the ratio of each round.
+ *
+ * @param warmUp rounds before those that count: both sides run code that V8 compiles only after some thousand calls
+ */
 export async function interleave(
   rounds: number,
   ours: () => Promise<number>,
   reference: () => Promise<number>,
+  warmUp = 1,
 ): Promise<{ ratios: number[]; ours: number[]; reference: number[] }> {
+  for (let round = 0; round < warmUp; round++) {
+    await ours();
+    await reference();
+  }
   const result = { ratios: [] as number[], ours: [] as number[], reference: [] as number[] };
   for (let round = 0; round < rounds; round++) {
     const first = round % 2 === 0;

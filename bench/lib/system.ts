@@ -29,7 +29,9 @@ export class System {
       spec: { cpus: 2, memory: '2g' },
       maxSessionNum: 1, // nobody else joins it
     });
-    return new System(bay, link, shipId, createClient(ExecutionServiceDefinition, link.connection));
+    const system = new System(bay, link, shipId, createClient(ExecutionServiceDefinition, link.connection));
+    await system.exec('ipython/exec', { code: '1+1' }); // every row finds a kernel, whichever rows run
+    return system;
   }
 
   async stop(): Promise<void> {

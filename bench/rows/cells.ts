@@ -5,6 +5,9 @@ import { cell, type System } from '../lib/system.js';
 
 const ms = (value: number) => `${value.toFixed(2)} ms`;
 
+/** 1,000 cells a side. */
+const WARM_UP_ROUNDS = 10;
+
 /** `1+1` by POST exec against jupyter_client directly: alternate blocks of 100, the ratio of each round's medians. */
 export async function roundTrip(
   system: System,
@@ -25,12 +28,17 @@ export async function roundTrip(
     return times;
   };
   const keep = (side: number[]) => (times: number[]) => (side.push(...times), median(times));
-  await block();
-  await reference.cells(100);
+  await interleave(
+    0,
+    async () => median(await block()),
+    async () => median(await reference.cells(100)),
+    WARM_UP_ROUNDS,
+  );
   const { ratios } = await interleave(
     rounds,
     async () => keep(samples.ours)(await block()),
     async () => keep(samples.reference)(await reference.cells(100)),
+    0,
   );
   const [ours, theirs] = [samples.ours, samples.reference];
   const rows: Row[] = [
