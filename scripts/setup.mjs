@@ -70,7 +70,9 @@ function ensureBuilt() {
     ...filesUnder('proto', ['.ts', '.proto']),
     ...filesUnder('src', ['.ts']),
     ...filesUnder('ship/src', ['.ts']),
+    path.join(root, 'ship/launch.json'),
     path.join(root, 'scripts/build.mjs'),
+    path.join(root, 'scripts/lib/agent-loader.cjs'),
   ]);
   if (fresh('build', sources) && existsSync(path.join(root, 'dist'))) return;
   if (!runQuietly('Building', process.execPath, ['scripts/build.mjs'])) fail('The build failed.');

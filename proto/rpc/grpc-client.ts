@@ -15,7 +15,7 @@ import { Abortable } from './abortable.js';
 import { abortReason, deadlineExceeded } from './call.js';
 import type { Transport } from './client.js';
 import type { CallOptions } from './definition.js';
-import { CHANNEL_OPTIONS, fromServiceError, identity, toMetadata } from './grpc-common.js';
+import { fromServiceError, identity, toChannelOptions, toMetadata } from './grpc-common.js';
 import { ByteWriter } from './byte-writer.js';
 import type { Method } from './service.js';
 import { StatusError } from './status-error.js';
@@ -23,6 +23,8 @@ import { StatusError } from './status-error.js';
 export interface GrpcChannelOptions {
   /** Default: without TLS. */
   readonly credentials?: ChannelCredentials;
+  /** The name that the server's certificate must bear, where it is not the address's. */
+  readonly serverName?: string;
   /** Sent with every call; a call's own metadata win. */
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -43,7 +45,7 @@ export function openGrpcChannel(address: string, options: GrpcChannelOptions = {
   const client = new Client(
     address,
     abandonable(options.credentials ?? grpcCredentials.createInsecure()),
-    CHANNEL_OPTIONS,
+    toChannelOptions(options.serverName),
   );
   const withDefaults = (own: CallOptions): CallOptions => {
     if (own.signal?.aborted) throw abortReason(own.signal);

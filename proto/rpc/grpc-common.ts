@@ -20,7 +20,7 @@ export const MAX_RECEIVED_BYTES = 17 * 1024 * 1024;
  * An own channel is an own HTTP/2 connection; a retry might run something twice; what is dialled is a neighbour, never
  * behind the proxy of the environment.
  */
-export const CHANNEL_OPTIONS: ChannelOptions = {
+const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.use_local_subchannel_pool': 1,
   'grpc.enable_retries': 0,
   'grpc.enable_http_proxy': 0,
@@ -32,6 +32,13 @@ export const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.keepalive_timeout_ms': 10_000,
   'grpc-node.flow_control_window': FLOW_CONTROL_WINDOW_BYTES,
 };
+
+/** @param serverName what the server's certificate must bear; default: the host of the address */
+export function toChannelOptions(serverName: string | undefined): ChannelOptions {
+  return serverName === undefined
+    ? CHANNEL_OPTIONS
+    : { ...CHANNEL_OPTIONS, 'grpc.ssl_target_name_override': serverName };
+}
 
 export const identity = (bytes: Buffer): Buffer => bytes;
 

@@ -44,7 +44,7 @@ function makeCache(script) {
     shipId: 'cache',
     incarnation: 1,
     token: '0'.repeat(64),
-    socketPath: path.join(place, 'agent.sock'),
+    listen: { kind: 'unix', path: path.join(place, 'agent.sock') },
     stateDir: path.join(place, 'state'),
     homesDir: place,
     runDir: place,
@@ -58,7 +58,7 @@ function makeCache(script) {
   process.on('exit', () => rmSync(place, { recursive: true, force: true }));
   const end = Date.now() + 20_000;
   const look = () => {
-    if (!existsSync(config.socketPath)) {
+    if (!existsSync(config.listen.path)) {
       if (Date.now() > end) throw new Error('the agent did not listen');
       setTimeout(look, 20);
       return;

@@ -238,7 +238,7 @@ describe('the agent', () => {
     await watching;
     await bench.agent.ended;
     expect(bench.closed).toEqual(['s']);
-    expect(existsSync(bench.config().socketPath)).toBe(false);
+    expect(existsSync(bench.socketPath)).toBe(false);
   });
 
   it('ends by itself soon after its last link where it is ephemeral', async () => {

@@ -104,7 +104,7 @@ export async function startAgent(
   const stop = once(async (graceMs: number) => {
     await endWork(graceMs);
     await server.stop({ drainMs: DRAIN_MS });
-    await rm(config.socketPath, { force: true });
+    if (config.listen.kind === 'unix') await rm(config.listen.path, { force: true });
     resolveEnded();
   });
   const stopLater = (graceMs: number): void =>

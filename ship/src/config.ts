@@ -1,8 +1,22 @@
 /**
- * The agent's configuration: one JSON file that the driver writes with mode 0600 and names as the only argument. It holds
- * the token, so it never passes through the environment or the command line.
+ * The agent's configuration: one JSON file that the driver writes with mode 0600 and names as the only argument, or,
+ * where the argument is "-", the same on standard input. It holds the token, so it never passes through the environment
+ * or the command line.
  */
 import { z } from 'zod';
+
+/** Where the agent serves Bay. */
+const listen = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('unix'), path: z.string() }),
+  z.object({
+    kind: z.literal('tcp'),
+    host: z.string(),
+    /** 0: any. */
+    port: z.number().int().min(0).max(65_535),
+    /** Mutual TLS: nobody is served who cannot show a certificate that `caPem` signed. */
+    tls: z.object({ certPem: z.string(), keyPem: z.string(), caPem: z.string() }).optional(),
+  }),
+]);
 
 /** How a session's sandbox is made; decided by the driver, carried out by workspace/sandbox-command.ts. */
 const sandbox = z.discriminatedUnion('kind', [
@@ -10,8 +24,8 @@ const sandbox = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('bwrap-uid'), bwrap: z.string() }),
   /** bubblewrap unprivileged: a user namespace for each session. */
   z.object({ kind: z.literal('bwrap-userns'), bwrap: z.string() }),
-  /** Inside a container: another uid by setpriv, no namespace of its own. */
-  z.object({ kind: z.literal('setpriv') }),
+  /** In a container: an own uid for each session, and no namespace of its own. Needs CAP_SETUID and CAP_SETGID alone. */
+  z.object({ kind: z.literal('uid') }),
   /** LOCAL_DRIVER_ISOLATION=none. */
   z.object({ kind: z.literal('none') }),
 ]);
@@ -20,8 +34,7 @@ export const agentConfigSchema = z.object({
   shipId: z.string(),
   incarnation: z.number().int(),
   token: z.string().min(32),
-  /** Unix socket to listen on. */
-  socketPath: z.string(),
+  listen,
   /** The agent's own, 0700: execution logs and index. Outlives the incarnation. */
   stateDir: z.string(),
   /** Homes of sessions: <homesDir>/<home_name>/workspace. Outlives the incarnation. */

@@ -1,12 +1,11 @@
 /**
- * The agent's process: `agent <configuration file>`. One ship, one incarnation; it lives as long as the ship and takes
+ * The agent's process: `agent <configuration file>`, or `agent -` to read it from standard input. One ship, one incarnation; it lives as long as the ship and takes
  * everything along that runs in it.
  */
-import { readFileSync } from 'node:fs';
 import { startAgent } from './agent.js';
 import { createAgentLog } from './agent-log.js';
-import { parseConfig } from './parse-config.js';
 import type { Log } from './part-deps.js';
+import { readConfig } from './read-config.js';
 
 /** As sysexits.h names them. */
 const EXIT_SOFTWARE = 70;
@@ -18,7 +17,7 @@ const version = typeof SHIPYARD_VERSION === 'string' ? SHIPYARD_VERSION : 'devel
 
 async function main(file: string | undefined): Promise<void> {
   process.umask(0o077);
-  const config = readConfig(file);
+  const config = await readConfig(file).catch(refuse);
   const log = createAgentLog({ level: config.logLevel, fields: { shipId: config.shipId }, file: config.logFile });
   dieLoudly(log);
   const agent = await startAgent(
@@ -40,14 +39,9 @@ async function main(file: string | undefined): Promise<void> {
   process.exit(0); // whatever a native still holds open
 }
 
-function readConfig(file: string | undefined): ReturnType<typeof parseConfig> {
-  try {
-    if (!file) throw new Error('the configuration file is not named');
-    return parseConfig(readFileSync(file, 'utf8'));
-  } catch (error) {
-    process.stderr.write(`cannot start: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exit(EXIT_CONFIG);
-  }
+function refuse(error: unknown): never {
+  process.stderr.write(`cannot start: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(EXIT_CONFIG);
 }
 
 /** A defect leaves the agent in a state that nobody knows: it says so and ends, and its successor seals what it left. */

@@ -5,7 +5,7 @@ const LEAST = {
   shipId: 's',
   incarnation: 2,
   token: 't'.repeat(64),
-  socketPath: '/run/a.sock',
+  listen: { kind: 'unix', path: '/run/a.sock' },
   stateDir: '/state',
   homesDir: '/homes',
   runDir: '/run',
@@ -13,6 +13,8 @@ const LEAST = {
   python: { executable: '/usr/bin/python3', prefixes: ['/usr'] },
   sandbox: { kind: 'none' },
 };
+
+const TCP = { kind: 'tcp', host: '0.0.0.0', port: 8123 };
 
 const ALL = {
   ...LEAST,
@@ -34,7 +36,9 @@ describe('parseConfig', () => {
     ['the least', LEAST],
     ['everything', ALL],
     ['a cgroup without memory', { ...LEAST, cgroup: { version: 1 } }],
-    ['setpriv', { ...LEAST, sandbox: { kind: 'setpriv' } }],
+    ['uids alone', { ...LEAST, sandbox: { kind: 'uid' } }],
+    ['a port', { ...LEAST, listen: TCP }],
+    ['a port with TLS', { ...LEAST, listen: { ...TCP, tls: { certPem: 'a', keyPem: 'b', caPem: 'c' } } }],
   ])('reads %s as the schema does', (_, config) => {
     expect(parseConfig(JSON.stringify(config))).toEqual(agentConfigSchema.parse(config));
   });
@@ -42,6 +46,9 @@ describe('parseConfig', () => {
   it.each([
     ['a missing field', { ...LEAST, stateDir: undefined }],
     ['a wrong type', { ...LEAST, incarnation: '2' }],
+    ['an unknown way to listen', { ...LEAST, listen: { kind: 'pigeon' } }],
+    ['a port out of range', { ...LEAST, listen: { ...TCP, port: 65_536 } }],
+    ['TLS without a key', { ...LEAST, listen: { ...TCP, tls: { certPem: 'a', caPem: 'c' } } }],
     ['an unknown sandbox', { ...LEAST, sandbox: { kind: 'jail' } }],
     ['a sandbox without its program', { ...LEAST, sandbox: { kind: 'bwrap-uid' } }],
     ['a short token', { ...LEAST, token: 'tiny' }],

@@ -13,7 +13,7 @@ export function parseConfig(text: string): AgentConfig {
     shipId: read.string('shipId'),
     incarnation: read.integer('incarnation'),
     token: read.string('token'),
-    socketPath: read.string('socketPath'),
+    listen: parseListen(read.section('listen')),
     stateDir: read.string('stateDir'),
     homesDir: read.string('homesDir'),
     runDir: read.string('runDir'),
@@ -38,13 +38,25 @@ export function parseConfig(text: string): AgentConfig {
   return config;
 }
 
+function parseListen(section: Reader): AgentConfig['listen'] {
+  const kind = section.string('kind');
+  if (kind === 'unix') return { kind, path: section.string('path') };
+  if (kind !== 'tcp') throw new Error('listen.kind is unknown');
+  const [host, port] = [section.string('host'), section.integer('port')];
+  if (port < 0 || port > 65_535) throw new Error('listen.port must be 0 to 65535');
+  if (!section.has('tls')) return { kind, host, port };
+  const tls = section.section('tls');
+  const [certPem, keyPem, caPem] = [tls.string('certPem'), tls.string('keyPem'), tls.string('caPem')];
+  return { kind, host, port, tls: { certPem, keyPem, caPem } };
+}
+
 function parseSandbox(section: Reader): AgentConfig['sandbox'] {
   const kind = section.string('kind');
   switch (kind) {
     case 'bwrap-uid':
     case 'bwrap-userns':
       return { kind, bwrap: section.string('bwrap') };
-    case 'setpriv':
+    case 'uid':
     case 'none':
       return { kind };
     default:

@@ -1,3 +1,4 @@
+import { ServerCredentials } from '@grpc/grpc-js';
 import { ExecutionServiceDefinition } from '../../proto/gen/shipyard/execution/v1/execution_service.js';
 import { FileServiceDefinition } from '../../proto/gen/shipyard/execution/v1/file_service.js';
 import { ShipServiceDefinition } from '../../proto/gen/shipyard/ship/v1/ship.js';
@@ -49,7 +50,7 @@ export function startShipServer(services: ShipServices, options: ShipServerOptio
     ],
   });
   return startRpcServer({
-    address: `unix:${config.socketPath}`,
+    ...toServerAddress(config.listen),
     router,
     mux: {
       hello: () => ({ shipId: config.shipId, incarnation: config.incarnation, agentVersion: version }),
@@ -57,4 +58,16 @@ export function startShipServer(services: ShipServices, options: ShipServerOptio
       onConnection: (connection) => options.onLink(connection.closed),
     },
   });
+}
+
+function toServerAddress(listen: AgentConfig['listen']): { address: string; credentials?: ServerCredentials } {
+  if (listen.kind === 'unix') return { address: `unix:${listen.path}` };
+  const { host, port, tls } = listen;
+  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  if (!tls) return { address };
+  const [cert_chain, private_key, ca] = [tls.certPem, tls.keyPem, tls.caPem].map((pem) => Buffer.from(pem));
+  return {
+    address,
+    credentials: ServerCredentials.createSsl(ca!, [{ cert_chain: cert_chain!, private_key: private_key! }], true),
+  };
 }

@@ -7,7 +7,18 @@ import type { Isolation, Ship } from '../ships/ship.js';
 /** How Bay dials a ship's agent. */
 export type Endpoint =
   | { readonly kind: 'unix'; readonly path: string }
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly tls?: EndpointTls };
+
+/** Mutual TLS with the agent. */
+export interface EndpointTls {
+  /** Bay's own certificate, which the agent's authority must have signed. */
+  readonly certPem: string;
+  readonly keyPem: string;
+  /** The authority that signed the agent's certificate. */
+  readonly caPem: string;
+  /** The name in the agent's certificate; its address is not known before it starts. */
+  readonly serverName: string;
+}
 
 export interface StartOptions {
   /** This incarnation's token, for the agent alone. */

@@ -1,3 +1,4 @@
+import { credentials as grpcCredentials, type ChannelCredentials } from '@grpc/grpc-js';
 import type { Hello } from '../../proto/gen/shipyard/mux/v1/mux.js';
 import type { Transport } from '../../proto/rpc/client.js';
 import { openGrpcChannel } from '../../proto/rpc/grpc-client.js';
@@ -34,13 +35,26 @@ export interface ShipDialer {
 
 export const grpcDialer: ShipDialer = {
   async dial(endpoint, { token, signal, timeoutMs }) {
-    const { connection, hello, closed } = await dialMux(toAddress(endpoint), { token, signal, timeoutMs });
+    const options = { token, signal, timeoutMs, ...toTls(endpoint) };
+    const { connection, hello, closed } = await dialMux(toAddress(endpoint), options);
     return { hello, transport: connection, closed, close: () => connection.close() };
   },
   openFileChannel: (endpoint, token) =>
-    openGrpcChannel(toAddress(endpoint), { metadata: { authorization: `Bearer ${token}` } }),
+    openGrpcChannel(toAddress(endpoint), {
+      metadata: { authorization: `Bearer ${token}` },
+      ...toTls(endpoint),
+    }),
 };
 
 function toAddress(endpoint: Endpoint): string {
-  return endpoint.kind === 'unix' ? `unix:${endpoint.path}` : `${endpoint.host}:${endpoint.port}`;
+  if (endpoint.kind === 'unix') return `unix:${endpoint.path}`;
+  const { host, port } = endpoint;
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function toTls(endpoint: Endpoint): { credentials?: ChannelCredentials; serverName?: string } {
+  if (endpoint.kind === 'unix' || !endpoint.tls) return {};
+  const { certPem, keyPem, caPem, serverName } = endpoint.tls;
+  const [ca, key, certificate] = [caPem, keyPem, certPem].map((pem) => Buffer.from(pem));
+  return { credentials: grpcCredentials.createSsl(ca, key, certificate), serverName };
 }

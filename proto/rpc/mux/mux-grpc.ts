@@ -4,7 +4,7 @@ import type { Hello } from '../../gen/shipyard/mux/v1/mux.js';
 import { MuxServiceDefinition } from '../../gen/shipyard/mux/v1/mux.js';
 import { abandonable } from '../abandonable.js';
 import { abortReason } from '../call.js';
-import { CHANNEL_OPTIONS, identity, toMetadata } from '../grpc-common.js';
+import { identity, toChannelOptions, toMetadata } from '../grpc-common.js';
 import { linkLost } from '../link-lost.js';
 import type { Router } from '../router.js';
 import { toService } from '../service.js';
@@ -21,6 +21,8 @@ export interface DialMuxOptions {
   readonly router?: Router;
   /** Default: without TLS. */
   readonly credentials?: ChannelCredentials;
+  /** The name that the server's certificate must bear, where it is not the address's. */
+  readonly serverName?: string;
   /** Gives the dialling up; an established connection is not touched. */
   readonly signal?: AbortSignal;
   /** Until the peer's Hello; default 10 s. */
@@ -57,7 +59,7 @@ export async function dialMux(address: string, options: DialMuxOptions = {}): Pr
   const client = new Client(
     address,
     abandonable(options.credentials ?? grpcCredentials.createInsecure()),
-    CHANNEL_OPTIONS,
+    toChannelOptions(options.serverName),
   );
   const call = client.makeBidiStreamRequest(connectPath, identity, identity, toMetadata(metadata), {});
   const connection = new MuxConnection(new DialledLink(call), {

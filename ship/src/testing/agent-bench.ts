@@ -22,6 +22,7 @@ export const TOKEN = 'b'.repeat(64);
 /** An agent on a real socket, whose work, kernels and sandboxes do what the test says. */
 export class AgentBench {
   readonly directory = mkdtempSync(join(tmpdir(), 'shipyard-agent-'));
+  readonly socketPath = join(this.directory, 'agent.sock');
   readonly cells = new ScriptedKind();
   readonly commands = new ScriptedKind();
   readonly kernels = new ScriptedKernels();
@@ -45,7 +46,7 @@ export class AgentBench {
       shipId: 'ship-1',
       incarnation: 3,
       token: TOKEN,
-      socketPath: join(this.directory, 'agent.sock'),
+      listen: { kind: 'unix', path: this.socketPath },
       stateDir: join(this.directory, 'state'),
       homesDir: this.directory,
       runDir: this.directory,
@@ -79,8 +80,7 @@ export class AgentBench {
   }
 
   async link(token = TOKEN): Promise<MuxLink> {
-    const address = `unix:${join(this.directory, 'agent.sock')}`;
-    const link = await dialMux(address, { token, signal: AbortSignal.timeout(5_000) });
+    const link = await dialMux(this.agent.server.address, { token, signal: AbortSignal.timeout(5_000) });
     this.#links.push(link);
     return link;
   }

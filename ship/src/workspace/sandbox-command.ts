@@ -37,7 +37,7 @@ export function sandboxCommand(config: AgentConfig, binding: SessionBinding, lay
   const { sandbox } = config;
   switch (sandbox.kind) {
     case 'none':
-    case 'setpriv':
+    case 'uid':
       return { file: config.python.executable, args: [...runner.slice(1), '--guard'], inputs: [] };
     case 'bwrap-uid':
       // The runner leaves root by itself: it becomes untraceable by that, and a process start is saved.

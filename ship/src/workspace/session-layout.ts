@@ -78,7 +78,7 @@ export function insideUid(config: AgentConfig, binding: SessionBinding): number 
 
 /** The uid that the session's files get, where it is not the agent's own. */
 export function sessionOwner(config: AgentConfig, binding: SessionBinding): number | undefined {
-  const own = config.sandbox.kind === 'bwrap-uid' || config.sandbox.kind === 'setpriv';
+  const own = config.sandbox.kind === 'bwrap-uid' || config.sandbox.kind === 'uid';
   return own && binding.uid !== currentUid() ? binding.uid : undefined;
 }
 

@@ -37,7 +37,7 @@ export function agentConfigFor(
     shipId: ship.id,
     incarnation: ship.incarnation,
     token,
-    socketPath: place.socketPath,
+    listen: { kind: 'unix', path: place.socketPath },
     stateDir: place.data.state,
     homesDir: place.data.home,
     runDir: place.runDir,

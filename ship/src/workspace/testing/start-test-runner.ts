@@ -67,7 +67,7 @@ export function testConfig(kind: SandboxKind, environment: Record<string, string
     shipId: 'ship-1',
     incarnation: 1,
     token: 'x'.repeat(64),
-    socketPath: join(base, 'run', 'agent.sock'),
+    listen: { kind: 'unix', path: join(base, 'run', 'agent.sock') },
     stateDir: join(base, 'state'),
     homesDir: join(base, 'home'),
     runDir: join(base, 'run'),

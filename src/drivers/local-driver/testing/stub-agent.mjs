@@ -33,7 +33,7 @@ createServer((socket) => {
     const request = JSON.parse(line);
     void Promise.resolve(operations[request.op](request)).then((answer) => socket.write(`${JSON.stringify(answer)}\n`));
   });
-}).listen(config.socketPath);
+}).listen(config.listen.path);
 
 function sessionCommand(homeName, uid, argv) {
   const home = path.join(config.homesDir, homeName);
