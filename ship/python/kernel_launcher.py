@@ -20,6 +20,8 @@ def main(argv):
     _write_connection_file(arguments[arguments.index("-f") + 1])
     _leave_stdin()
     if stock:
+        # Its sockets are for the directory's group too, which is the agent's where that is another user.
+        os.umask(0o007)
         os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", *arguments])
     try:
         from shipyard_kernel import app

@@ -1,9 +1,13 @@
 """The session runner: a session's hands inside its sandbox, asked by the agent over Node's IPC channel.
 
-    session_runner.py [--uid UID] [--guard]        channel on descriptor 3
+    session_runner.py [--uid UID] [--guard]                channel on descriptor 3
+    session_runner.py --uid UID --own-user HOME SOCKETS    the same, where only the user tells sessions apart
+    session_runner.py --uid UID --end SOCKETS              ends that user
 
---uid    become this user first (the runner is started as root with CAP_SETUID and CAP_SETGID)
---guard  there is no pid namespace that ends with us: a second process stays behind and ends whatever we leave
+--uid       become this user first (the runner is started as root with CAP_SETUID and CAP_SETGID)
+--guard     there is no pid namespace that ends with us: a second process stays behind and ends whatever we leave
+--own-user  likewise, but everything of the user is the session's and ends with us; the two directories are made first
+--end       no runner: kills everything of the user and removes what it left outside its home
 
 Requests are {id, op, ...}; answers {id, ok} or {id, error: {reason, message, details}}; pipe ends come before the
 answer as {id, handle: name}; events are {event: "exit", name, code | signal} and {event: "stream", stream, bytes | error}.
@@ -15,7 +19,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from shipyard_runner import isolation  # noqa: E402 -- the path is set above; everything is imported before uid changes
+from shipyard_runner import isolation, own_user  # noqa: E402 -- the path is set above; imported before uid changes
 from shipyard_runner.runner import run  # noqa: E402
 
 CHANNEL = 3
@@ -24,16 +28,23 @@ CHANNEL = 3
 def main(arguments):
     os.umask(0o077)
     os.chdir("/")
+    uid, arguments = (int(arguments[1]), arguments[2:]) if arguments[:1] == ["--uid"] else (None, arguments)
+    mode, places = arguments[:1], arguments[1:]
+    if mode == ["--end"]:
+        own_user.end_user(uid, *places)
+        return
+    if mode == ["--own-user"]:
+        own_user.make_places(uid, *places)
     _be_first_out_of_memory()
-    if "--uid" in arguments:
-        isolation.become(int(arguments[arguments.index("--uid") + 1]))
+    if uid is not None:
+        isolation.become(uid)
     isolation.shield()
-    guarded = "--guard" in arguments
-    if guarded:
-        from shipyard_runner.guard import leave_guard
+    if mode == ["--guard"]:
+        from shipyard_runner import guard
 
-        leave_guard(CHANNEL)
-    run(CHANNEL, guarded)
+        guard.leave_guard(CHANNEL)
+        run(CHANNEL, guarded=True, end=guard.end_descendants)
+    run(CHANNEL, end=own_user.end_own if mode == ["--own-user"] else None)
 
 
 def _be_first_out_of_memory():

@@ -174,6 +174,14 @@ class ShipKernelApp(kernelapp.IPKernelApp):
         if publisher.prepare(socket):
             kernelapp.IOPubThread = publisher.PublisherThread
 
+    def init_sockets(self):
+        # For the directory's group too, which is the agent's where that is another user.
+        previous = os.umask(0o007)
+        try:
+            super().init_sockets()
+        finally:
+            os.umask(previous)
+
     def init_control(self, context):
         super().init_control(context)
         if hasattr(self, "shell_channel_thread"):

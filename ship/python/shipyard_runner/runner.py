@@ -21,15 +21,17 @@ from .terminals import Terminals
 _FILE_WORKERS = 4
 
 
-def run(descriptor, guarded):
+def run(descriptor, guarded=False, end=None):
+    """Never returns. end() ends what outlives us, where nothing around us does it."""
     # Work on files holds the interpreter's lock; starting a process is not to wait 5 ms for it.
     sys.setswitchinterval(0.0005)
-    _Runner(Channel(descriptor), guarded).run()
+    _Runner(Channel(descriptor), guarded, end).run()
 
 
 class _Runner:
-    def __init__(self, channel, guarded):
+    def __init__(self, channel, guarded, end):
         self._channel = channel
+        self._end_others = end
         self._guarded = guarded
         self._poll = select.poll()
         self._jobs = queue.SimpleQueue()
@@ -162,10 +164,8 @@ class _Runner:
             self._channel.send({"id": request["id"], "ok": result})
 
     def _end(self):
-        if self._guarded:
-            from .guard import end_descendants
-
-            end_descendants()
+        if self._end_others is not None:
+            self._end_others()
         os._exit(0)
 
 

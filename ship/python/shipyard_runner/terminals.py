@@ -32,6 +32,8 @@ class Terminals:
             pass
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(path)
+        # For an agent that comes in by the directory's group alone.
+        os.chmod(path, 0o770)
         self._listener.listen(16)
         self._listener.setblocking(False)
 

@@ -1,10 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DownloadResponse, UploadRequest } from '../../../proto/gen/shipyard/execution/v1/file_service.js';
 import type { CallContext } from '../../../proto/rpc/definition.js';
 import { StatusError } from '../../../proto/rpc/status-error.js';
-import { availableSandboxes, startTestRunner, type TestRunner } from '../workspace/testing/start-test-runner.js';
+import {
+  availableSandboxes,
+  runBash,
+  startTestRunner,
+  type TestRunner,
+} from '../workspace/testing/start-test-runner.js';
 import { createFileService } from './file-service.js';
 
 const python = join(import.meta.dirname, '..', '..', 'python', 'tests');
@@ -107,7 +111,7 @@ describe.each(availableSandboxes())('FileService in %s', (kind) => {
       else expect(part?.value).toMatchObject({ name: 'x.bin', sizeBytes, isFile: true });
     }
     expect(Buffer.concat(parts).equals(Buffer.concat(chunks))).toBe(true);
-    expect(readFileSync(join(test.home, 'workspace', 'up', 'x.bin')).length).toBe(sizeBytes);
+    expect((await runBash(test.runner, 'stat -c %s up/x.bin')).stdout).toBe(`${sizeBytes}\n`);
   });
 
   it('downloads empty files and ranges', async () => {
@@ -158,7 +162,7 @@ describe.each(availableSandboxes())('FileService in %s', (kind) => {
     await expect(files.upload((async function* () {})(), context())).rejects.toMatchObject({
       reason: 'INVALID_ARGUMENT',
     });
-    expect(readdirSync(join(test.home, 'workspace', 'broken'))).toEqual([]);
+    expect((await runBash(test.runner, 'ls -A broken')).stdout).toBe('');
   });
 
   it('stops reading when the caller leaves', async () => {

@@ -35,6 +35,7 @@ export class RunnerLink {
   /** Resolves when the runner's process is gone and nothing more will come. */
   readonly gone: Promise<void>;
   private readonly child: ChildProcess;
+  private readonly killAll: () => void;
   private readonly pending = new Map<number, Pending>();
   private nextId = 1;
   private stderr = '';
@@ -55,17 +56,22 @@ export class RunnerLink {
     } finally {
       for (const input of inputs) closeSync(input);
     }
-    this.gone = new Promise((resolve) => {
+    const exited = new Promise<void>((resolve) => {
       const end = (): void => {
         this.end();
         resolve();
       };
       this.child.once('exit', end);
-      this.child.once('error', (error) => {
+      this.child.on('error', (error) => {
         this.stderr += error.message;
         if (this.child.pid === undefined) end();
       });
     });
+    const { end } = command;
+    // One at a time: two would end each other.
+    const endAll = end && oneAfterTheOther(() => runToItsEnd(end, options.onStderr));
+    this.killAll = endAll ? () => void endAll() : () => void this.child.kill('SIGKILL');
+    this.gone = exited.then(endAll);
     this.child.on('message', (message: unknown, handle: unknown) => this.receive(message, handle, options.onEvent));
     // The runner is gone; what stands around it (bubblewrap, the guard) ends what it left, and then itself.
     this.child.once('disconnect', () => void this.close());
@@ -101,7 +107,7 @@ export class RunnerLink {
   }
 
   kill(): void {
-    this.child.kill('SIGKILL');
+    this.killAll();
   }
 
   /** Why it ended, as far as anybody said. */
@@ -151,6 +157,20 @@ export class RunnerLink {
   private lost(): StatusError {
     return new StatusError('FILE_OPERATION_FAILED', 'the sandbox of the session went away');
   }
+}
+
+function oneAfterTheOther(act: () => Promise<void>): () => Promise<void> {
+  let last = Promise.resolve();
+  return () => (last = last.then(act));
+}
+
+/** It bounds itself; the agent may have no right to end it. */
+function runToItsEnd([file, ...args]: readonly [string, ...string[]], onStderr: (text: string) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const child = spawn(file, args, { cwd: '/', env: { LANG: 'C.UTF-8' }, stdio: ['ignore', 'ignore', 'pipe'] });
+    child.stderr.setEncoding('utf8').on('data', onStderr);
+    child.once('error', (error) => onStderr(error.message)).once('close', () => resolve());
+  });
 }
 
 /** A descriptor that reads these bytes; the file behind it has no name any more. */

@@ -11,6 +11,8 @@ export interface SandboxCommand {
   readonly args: readonly string[];
   /** What descriptors from 4 on must give to read, in order. */
   readonly inputs: readonly Uint8Array[];
+  /** Program and arguments that end all of the session, where neither its own end nor a signal of the agent does. */
+  readonly end?: readonly [file: string, ...args: string[]];
 }
 
 /** Parts of /etc that programs look for and that say nothing of the machine; whatever is missing is left out. */
@@ -33,12 +35,22 @@ export function sandboxCommand(config: AgentConfig, binding: SessionBinding, lay
   // -I -S: nothing of the session's environment or home takes part; -B: the support directory is not the runner's to write.
   const script = join(layout.supportDir.inside, 'session_runner.py');
   const become = owner === undefined ? [] : ['--uid', String(owner)];
-  const runner = [config.python.executable, '-I', '-S', '-B', '-X', 'utf8', script, ...become];
+  const python = config.python.executable;
+  const args = ['-I', '-S', '-B', '-X', 'utf8', script, ...become];
+  const runner = [python, ...args];
   const { sandbox } = config;
   switch (sandbox.kind) {
     case 'none':
-    case 'uid':
-      return { file: config.python.executable, args: [...runner.slice(1), '--guard'], inputs: [] };
+      return { file: python, args: [...args, '--guard'], inputs: [] };
+    case 'uid': {
+      const [home, sockets] = [layout.home.outside, layout.socketDir.outside];
+      return {
+        file: python,
+        args: [...args, '--own-user', home, sockets],
+        inputs: [],
+        end: [python, ...args, '--end', sockets],
+      };
+    }
     case 'bwrap-uid':
       // The runner leaves root by itself: it becomes untraceable by that, and a process start is saved.
       return inBubblewrap(sandbox.bwrap, [], ['--cap-add', 'CAP_SETUID', '--cap-add', 'CAP_SETGID'], runner);
@@ -124,12 +136,16 @@ function isOutsideUsr(path: string): boolean {
 }
 
 /** The environment of everything in the session: exactly this, and what the request adds. */
-export function sessionEnvironment(config: AgentConfig, layout: SessionLayout): Record<string, string> {
+export function sessionEnvironment(
+  config: AgentConfig,
+  binding: SessionBinding,
+  layout: SessionLayout,
+): Record<string, string> {
   const system = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
   return {
     PATH: `${layout.home.inside}/.venv/bin:${system}`,
     HOME: layout.home.inside,
-    USER: 'user',
+    USER: config.sandbox.kind === 'uid' ? `session-${binding.uid}` : 'user',
     TERM: 'xterm-256color',
     LANG: 'C.UTF-8',
     ...config.environment,

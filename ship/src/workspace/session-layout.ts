@@ -1,4 +1,4 @@
-import { chown, lstat, mkdir, chmod, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, rm, writeFile } from 'node:fs/promises';
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -54,9 +54,17 @@ export async function prepareSessionLayout(
   };
   checkSocketPath(sockets);
 
+  await rm(scratchDir, { recursive: true, force: true });
+  if (config.sandbox.kind === 'uid') {
+    if (sessionOwner(config, binding) === undefined)
+      throw new StatusError('SHIP_START_FAILED', `uid ${binding.uid} is the agent's own, and cannot be a session's`);
+    for (const passed of [config.runDir, join(config.runDir, 's')]) await makeOwnDirectory(passed, 0o711);
+    // The home and the directory of sockets are the runner's to make (own_user.py).
+    for (const shared of [config.homesDir, scratchDir]) await makeOwnDirectory(shared, 0o731);
+    return layout;
+  }
   const owner = sessionOwner(config, binding);
   await prepareHome(home, owner);
-  await rm(scratchDir, { recursive: true, force: true });
   // Others may pass, not look: the session's uid must reach its own.
   await mkdir(scratchDir, { recursive: true, mode: 0o711 });
   await mkdir(sockets, { mode: 0o700 });
@@ -80,6 +88,20 @@ export function insideUid(config: AgentConfig, binding: SessionBinding): number 
 export function sessionOwner(config: AgentConfig, binding: SessionBinding): number | undefined {
   const own = config.sandbox.kind === 'bwrap-uid' || config.sandbox.kind === 'uid';
   return own && binding.uid !== currentUid() ? binding.uid : undefined;
+}
+
+/**
+ * Makes a directory of the agent's user and group, who alone may look into it, with the rights to make entries and to
+ * pass that the mode gives to the group and to others.
+ */
+async function makeOwnDirectory(path: string, mode: number): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  const status = await lstat(path);
+  if (!status.isDirectory() || status.uid !== currentUid())
+    throw new StatusError('SHIP_START_FAILED', `${path} is not a directory of the agent's user (uid ${currentUid()})`);
+  // A volume may give its own group to all that is made in it.
+  if (status.gid !== process.getgid!()) await chown(path, status.uid, process.getgid!());
+  if ((status.mode & 0o7777) !== mode) await chmod(path, mode);
 }
 
 async function prepareHome(home: string, owner: number | undefined): Promise<void> {

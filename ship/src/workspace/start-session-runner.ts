@@ -110,7 +110,7 @@ class Runner implements SessionRunner {
         socketDir: this.socketDir.inside,
         supportDir: this.supportDir,
         python: this.config.python.executable,
-        environment: sessionEnvironment(this.config, this.layout),
+        environment: sessionEnvironment(this.config, this.binding, this.layout),
       });
     } catch (error) {
       await this.close();

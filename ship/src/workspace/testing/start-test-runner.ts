@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { agentConfigSchema, type AgentConfig } from '../../config.js';
@@ -9,10 +9,18 @@ import { startSessionRunner } from '../start-session-runner.js';
 
 export type SandboxKind = AgentConfig['sandbox']['kind'];
 
+/** Of this process alone: where a session is nothing but a user, its end is the end of all that the user has. */
+export const TEST_UID = 24_000 + (process.pid % 10_000);
+
 export const silentLog: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-/** The sandboxes that can be had here; says why one cannot. 'none' runs commands as the tests' own user: be gentle. */
+/**
+ * The sandboxes that can be had here; says why one cannot. 'none' runs commands as the tests' own user: be gentle.
+ * SHIPYARD_TEST_SANDBOX names the only one to take.
+ */
 export function availableSandboxes(): readonly SandboxKind[] {
+  const only = process.env['SHIPYARD_TEST_SANDBOX'] as SandboxKind | undefined;
+  if (only) return [only];
   const kind = process.getuid?.() === 0 ? 'bwrap-uid' : 'bwrap-userns';
   const probe = ['--ro-bind', '/', '/', '--unshare-pid', '--proc', '/proc', '--dev', '/dev', 'true'];
   const result = spawnSync('bwrap', kind === 'bwrap-userns' ? ['--unshare-user', ...probe] : probe, {
@@ -39,10 +47,9 @@ export async function startTestRunner(
 ): Promise<TestRunner> {
   const config = testConfig(kind, options.environment);
   if (options.python) config.python = options.python;
-  const base = join(config.runDir, '..');
-  const remove = (): void => rmSync(base, { recursive: true, force: true, maxRetries: 3 });
+  const remove = (): void => removeBase(config);
   try {
-    const binding = { sessionId: 'session-1', uid: 23_456, homeName: 'home-1' };
+    const binding = { sessionId: 'session-1', uid: TEST_UID, homeName: 'home-1' };
     const runner = await startSessionRunner(config, binding, { number: 1, log: silentLog });
     return {
       runner,
@@ -60,8 +67,14 @@ export async function startTestRunner(
   }
 }
 
+/** A session's home is not for the agent's user to remove where capabilities are short: it goes with TMPDIR then. */
+export function removeBase({ runDir, sandbox }: Pick<AgentConfig, 'runDir' | 'sandbox'>): void {
+  if (sandbox.kind !== 'uid') rmSync(join(runDir, '..'), { recursive: true, force: true, maxRetries: 3 });
+}
+
 export function testConfig(kind: SandboxKind, environment: Record<string, string> = {}): AgentConfig {
   const base = mkdtempSync(join(tmpdir(), 'shipyard-runner-'));
+  chmodSync(base, 0o711);
   for (const name of ['home', 'run']) mkdirSync(join(base, name), { recursive: true, mode: 0o711 });
   return agentConfigSchema.parse({
     shipId: 'ship-1',
