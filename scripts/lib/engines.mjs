@@ -1,0 +1,153 @@
+/**
+ * Container engines for builds and tests: the one that runs, else one of our own, started for as long as anybody needs it.
+ *
+ * What is ours lies in `$XDG_CACHE_HOME/shipyard/engines/<kind>` and is shared by all checkouts of a user, so that layers
+ * are reused and no two daemons fight over bridges and packet filters.
+ */
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statfsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { spawn } from 'node:child_process';
+import { ask } from './engine-api.mjs';
+import { installEngine } from './engine-packages.mjs';
+import { engineCommand, ROOTLESS_HOME } from './engine-commands.mjs';
+import { say, step } from './log.mjs';
+
+/** @typedef {'docker' | 'podman' | 'podman-rootless'} EngineKind */
+
+/** From the start of a daemon to its first answer; a first start makes its folders, and loads kernel modules. */
+const START_TIMEOUT_MS = 60_000;
+/** Below this much a daemon of ours is not started: an image with its layers takes a good part of it. */
+const MIN_FREE_BYTES = 8 * 1024 ** 3;
+
+/**
+ * The engine of this kind that answers, or undefined.
+ *
+ * @param {EngineKind} kind
+ */
+export async function findEngine(kind) {
+  for (const socketPath of socketsOf(kind)) {
+    const version = await versionAt(socketPath);
+    if (version) return { kind, socketPath, host: `unix://${socketPath}`, version };
+  }
+  return undefined;
+}
+
+/**
+ * The engine that answers, or one of our own, whose programs are installed first where that is possible. Call stop() when
+ * it is no longer needed: the last one to do so, or to die, ends an engine of ours.
+ *
+ * @param {EngineKind} kind
+ * @returns {Promise<{ kind: EngineKind, socketPath: string, host: string, version: string, started: boolean, stop(): Promise<void> }>}
+ * @throws Error that names what is missing, and the remedy
+ */
+export async function ensureEngine(kind) {
+  const place = placeOf(kind);
+  const found = await findEngine(kind);
+  if (found && found.socketPath !== place.socket) return { ...found, started: false, stop: async () => {} };
+  if (!found) await start(kind, place);
+  const release = hold(place);
+  const version = await versionAt(place.socket);
+  if (!version) throw new Error(`the ${kind} engine at ${place.socket} went away`);
+  return { kind, socketPath: place.socket, host: `unix://${place.socket}`, version, started: !found, stop: release };
+}
+
+/** Where an engine's socket may be, the most wanted first. */
+function socketsOf(kind) {
+  const runtime = process.env.XDG_RUNTIME_DIR;
+  const own = placeOf(kind).socket;
+  const named = (variable) => {
+    const value = process.env[variable];
+    return value?.startsWith('unix://') ? [value.slice('unix://'.length)] : [];
+  };
+  const root = process.getuid() === 0;
+  switch (kind) {
+    case 'docker':
+      return [...named('DOCKER_HOST'), '/var/run/docker.sock', ...(runtime ? [`${runtime}/docker.sock`] : []), own];
+    case 'podman':
+      return [...named('CONTAINER_HOST'), ...(root ? ['/run/podman/podman.sock'] : []), own];
+    case 'podman-rootless':
+      return [...(!root && runtime ? [`${runtime}/podman/podman.sock`] : []), own];
+    default:
+      throw new Error(`no such engine: ${kind}`);
+  }
+}
+
+async function versionAt(socketPath) {
+  if (!existsSync(socketPath)) return undefined;
+  const answer = await ask(socketPath, '/version').catch(() => undefined);
+  return answer?.Version;
+}
+
+function placeOf(kind) {
+  const cache = process.env.XDG_CACHE_HOME ?? path.join(homedir(), '.cache');
+  const rootless = kind === 'podman-rootless' && process.getuid() === 0;
+  const folder = rootless ? path.join(ROOTLESS_HOME, 'engine') : path.join(cache, 'shipyard/engines', kind);
+  return {
+    folder,
+    data: path.join(folder, 'data'),
+    run: path.join(folder, 'run'),
+    socket: path.join(folder, `${kind}.sock`),
+    pid: path.join(folder, 'pid'),
+    log: path.join(folder, 'log'),
+    users: path.join(folder, 'users'),
+  };
+}
+
+async function start(kind, place) {
+  mkdirSync(place.users, { recursive: true, mode: 0o700 });
+  const { bavail, bsize } = statfsSync(place.folder);
+  if (bavail * bsize < MIN_FREE_BYTES)
+    throw new Error(`less than ${MIN_FREE_BYTES / 1024 ** 3} GiB are free for the ${kind} engine in ${place.folder}`);
+  installEngine(kind);
+  step(`Starting a ${kind} engine of our own (${place.folder})`);
+  const started = performance.now();
+  const { command, env } = engineCommand(kind, place);
+  const log = openSync(place.log, 'w', 0o600);
+  const child = spawn(command[0], command.slice(1), { detached: true, stdio: ['ignore', log, log], cwd: '/', env });
+  closeSync(log);
+  child.unref();
+  let ended;
+  child.once('error', (error) => (ended = error.message));
+  child.once('exit', (code, signal) => (ended = `it ended with ${signal ?? code}`));
+  while (!(await versionAt(place.socket))) {
+    if (ended === undefined && performance.now() - started > START_TIMEOUT_MS) ended = 'it did not answer in time';
+    if (ended !== undefined) throw new Error(`${kind} did not start: ${ended}\n${lastLines(place.log)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  say(`    it answers after ${Math.round(performance.now() - started)} ms`);
+}
+
+/**
+ * A shell that lives as long as we need the engine, also if we are killed: at the end of its input it gives up our claim,
+ * and ends the engine where no other claim is left.
+ */
+function hold({ users, pid, folder }) {
+  const script = `
+    echo $$ > "$1/$$"
+    read -r word
+    rm -f "$1/$$"
+    for claim in "$1"/*; do
+      [ -e "$claim" ] || continue
+      kill -0 "$(basename "$claim")" 2> /dev/null && exit 0
+      rm -f "$claim"
+    done
+    engine=$(cat "$2") && tr '\\0' ' ' < "/proc/$engine/cmdline" | grep -qF "$3" && kill -TERM "$engine" || exit 0
+    tries=0
+    while kill -0 "$engine" 2> /dev/null && [ $tries -lt 200 ]; do tries=$((tries + 1)); sleep 0.05; done`;
+  const holder = spawn('sh', ['-c', script, 'sh', users, pid, folder], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  holder.unref();
+  holder.stdin.unref();
+  holder.stdin.on('error', () => {}); // gone already: nothing is left to tell it
+  const over = new Promise((resolve) => holder.once('exit', resolve));
+  return async () => {
+    holder.ref();
+    holder.stdin.end();
+    await over;
+  };
+}
+
+const lastLines = (file) => readFileSync(file, 'utf8').split('\n').slice(-15).join('\n');
