@@ -1,5 +1,5 @@
 /**
- * Bundles the programs: dist/bay.js and dist/stop.js with their npm packages left where they are, and the agent as one file
+ * Bundles the programs: dist/bay.js, dist/stop.js and dist/health.js with their npm packages left where they are, and the agent as one file
  * with everything but its native modules, since it starts once for every ship: dist/ship/run.cjs runs it from a V8 code
  * cache that is made here.
  */
@@ -37,7 +37,7 @@ await buildAgent();
 async function buildBay() {
   await build({
     ...common,
-    entryPoints: { bay: 'src/main.ts', stop: 'src/cli/stop.ts' },
+    entryPoints: { bay: 'src/main.ts', stop: 'src/cli/stop.ts', health: 'src/cli/health.ts' },
     outdir: 'dist',
     format: 'esm',
     packages: 'external',
@@ -73,8 +73,15 @@ async function buildAgent() {
   const loader = readFileSync(path.join(root, 'scripts/lib/agent-loader.cjs'), 'utf8');
   writeFileSync(path.join(dist, 'ship/run.cjs'), loader.replace('__BUNDLE__', name));
 
-  const { nodeArguments } = JSON.parse(readFileSync(path.join(root, 'ship/launch.json'), 'utf8'));
+  const { nodeArguments, environment } = JSON.parse(readFileSync(path.join(root, 'ship/launch.json'), 'utf8'));
   run(process.execPath, [...nodeArguments, path.join(dist, 'ship/run.cjs'), '--make-cache']);
+  writeFileSync(path.join(dist, 'ship/ship-agent'), imageCommand(nodeArguments, environment), { mode: 0o755 });
   // Agents of other users than the one who builds read it too.
   for (const file of [name, 'run.cjs', name.replace('.cjs', '.cache')]) chmodSync(path.join(dist, 'ship', file), 0o644);
+}
+
+/** The command of the image. */
+function imageCommand(nodeArguments, environment) {
+  const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+  return `#!/bin/sh\n${variables.join(' ')} exec node ${nodeArguments.join(' ')} "\${0%/*}/run.cjs" "$@"\n`;
 }

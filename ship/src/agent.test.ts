@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import {
   AttachExecutionRequest,
   CancelExecutionRequest,
@@ -239,6 +240,15 @@ describe('the agent', () => {
     await bench.agent.ended;
     expect(bench.closed).toEqual(['s']);
     expect(existsSync(bench.socketPath)).toBe(false);
+  });
+
+  it('shares its socket with other users where it is told to', async () => {
+    const path = join(bench.directory, 'shared', 'agent.sock');
+    await using other = await AgentBench.start({ config: { listen: { kind: 'unix', path, shared: true } } });
+    expect((await other.link()).hello.shipId).toBe('ship-1');
+    expect(statSync(path).mode & 0o777).toBe(0o666);
+    expect(statSync(dirname(path)).mode & 0o777).toBe(0o711);
+    expect(statSync(bench.socketPath).mode & 0o022).toBe(0);
   });
 
   it('ends by itself soon after its last link where it is ephemeral', async () => {

@@ -7,7 +7,15 @@ import { z } from 'zod';
 
 /** Where the agent serves Bay. */
 const listen = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('unix'), path: z.string() }),
+  z.object({
+    kind: z.literal('unix'),
+    path: z.string(),
+    /**
+     * Lets other users connect, a Bay outside the container that is not its root, and makes the socket's folder so that
+     * they can pass. The token is asked for as ever.
+     */
+    shared: z.boolean().default(false),
+  }),
   z.object({
     kind: z.literal('tcp'),
     host: z.string(),

@@ -37,6 +37,7 @@ describe('parseConfig', () => {
     ['everything', ALL],
     ['a cgroup without memory', { ...LEAST, cgroup: { version: 1 } }],
     ['uids alone', { ...LEAST, sandbox: { kind: 'uid' } }],
+    ['a shared socket', { ...LEAST, listen: { ...LEAST.listen, shared: true } }],
     ['a port', { ...LEAST, listen: TCP }],
     ['a port with TLS', { ...LEAST, listen: { ...TCP, tls: { certPem: 'a', keyPem: 'b', caPem: 'c' } } }],
   ])('reads %s as the schema does', (_, config) => {

@@ -40,7 +40,10 @@ export function parseConfig(text: string): AgentConfig {
 
 function parseListen(section: Reader): AgentConfig['listen'] {
   const kind = section.string('kind');
-  if (kind === 'unix') return { kind, path: section.string('path') };
+  if (kind === 'unix') {
+    const shared = section.has('shared') ? section.boolean('shared') : false;
+    return { kind, path: section.string('path'), shared };
+  }
   if (kind !== 'tcp') throw new Error('listen.kind is unknown');
   const [host, port] = [section.string('host'), section.integer('port')];
   if (port < 0 || port > 65_535) throw new Error('listen.port must be 0 to 65535');

@@ -1,3 +1,5 @@
+import { chmod, mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { ExecutionServiceDefinition } from '../../proto/gen/shipyard/execution/v1/execution_service.js';
 import { FileServiceDefinition } from '../../proto/gen/shipyard/execution/v1/file_service.js';
@@ -25,7 +27,7 @@ export interface ShipServerOptions {
 }
 
 /** Serves Bay on the ship's socket. Nobody else: every call and every connection shows this incarnation's token. */
-export function startShipServer(services: ShipServices, options: ShipServerOptions): Promise<RpcServer> {
+export async function startShipServer(services: ShipServices, options: ShipServerOptions): Promise<RpcServer> {
   const { config, log, version } = options;
   const checkToken = createTokenCheck(config.token);
   const router = createRouter({
@@ -49,8 +51,11 @@ export function startShipServer(services: ShipServices, options: ShipServerOptio
       }),
     ],
   });
-  return startRpcServer({
-    ...toServerAddress(config.listen),
+  const { listen } = config;
+  const shared = listen.kind === 'unix' && listen.shared ? listen.path : undefined;
+  if (shared) await makePassable(dirname(shared));
+  const server = await startRpcServer({
+    ...toServerAddress(listen),
     router,
     mux: {
       hello: () => ({ shipId: config.shipId, incarnation: config.incarnation, agentVersion: version }),
@@ -58,6 +63,14 @@ export function startShipServer(services: ShipServices, options: ShipServerOptio
       onConnection: (connection) => options.onLink(connection.closed),
     },
   });
+  if (shared) await chmod(shared, 0o666);
+  return server;
+}
+
+/** Others may pass, not look. */
+async function makePassable(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await chmod(folder, 0o711);
 }
 
 function toServerAddress(listen: AgentConfig['listen']): { address: string; credentials?: ServerCredentials } {

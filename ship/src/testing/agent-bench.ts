@@ -46,7 +46,7 @@ export class AgentBench {
       shipId: 'ship-1',
       incarnation: 3,
       token: TOKEN,
-      listen: { kind: 'unix', path: this.socketPath },
+      listen: { kind: 'unix', path: this.socketPath, shared: false },
       stateDir: join(this.directory, 'state'),
       homesDir: this.directory,
       runDir: this.directory,

@@ -1,0 +1,86 @@
+/**
+ * `npm run images`: builds the images of ships and of Bay with the engine that is found, or with one of our own.
+ *
+ *   npm run images                        ship:latest (everything) and bay:latest
+ *   npm run images -- --slim              ship:slim instead, without the data-science packages; no Bay
+ *   npm run images -- --engine podman     with Podman (docker, podman, podman-rootless); default: what runs, Docker first
+ */
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { baseImagesOf, ensureBaseImages } from './lib/base-images.mjs';
+import { ensureEngine, findEngine } from './lib/engines.mjs';
+import { ImageEngine } from './lib/image-engine.mjs';
+import { fail, say, seconds, step } from './lib/log.mjs';
+import { root } from './lib/run.mjs';
+
+const SHIP = { dockerfile: 'Dockerfile.ship', target: 'full', tag: 'ship:latest' };
+const SLIM = { dockerfile: 'Dockerfile.ship', target: 'slim', tag: 'ship:slim' };
+const BAY = { dockerfile: 'Dockerfile.bay', tag: 'bay:latest' };
+
+export async function makeImages({ kind, images }) {
+  const engine = await ensureEngine(kind);
+  try {
+    say(`${engine.kind} ${engine.version} at ${engine.socketPath}${engine.started ? ' (ours)' : ''}`);
+    const maker = new ImageEngine(engine);
+    await ensureBaseImages(maker, [...new Set(images.flatMap(({ dockerfile }) => baseImagesOf(dockerfile)))]);
+    for (const image of images) await build(maker, image);
+    await maker.prune();
+  } finally {
+    await engine.stop();
+  }
+}
+
+async function build(maker, image) {
+  step(`Building ${image.tag}`);
+  const began = performance.now();
+  const log = path.join(root, '.cache', `image-${image.tag.replace(':', '-')}.log`);
+  mkdirSync(path.dirname(log), { recursive: true });
+  writeFileSync(log, '');
+  const onText = (text) => {
+    appendFileSync(log, text);
+    // Podman writes STEP 1/20, Docker Step 1/20.
+    if (/^(\[\d+\/\d+\] )?step \d+\/\d+/i.test(text)) say(`    ${text.trim().split('\n')[0].slice(0, 110)}`);
+  };
+  try {
+    await maker.build({ ...image, context: root, args: buildArguments() }, onText);
+  } catch (error) {
+    process.stderr.write(readFileSync(log, 'utf8').slice(-6000));
+    fail(`Building ${image.tag} failed: ${error.message.trim()}\nEverything it said: ${log}`);
+  }
+  const { Size: bytes } = await maker.inspect(image.tag);
+  say(`    ${image.tag}: ${Math.round(bytes / 1e6)} MB, ${seconds(began)}`);
+}
+
+/** What the machine's own package managers are told of mirrors and proxies. Predefined ones leave no trace in an image. */
+function buildArguments() {
+  const proxies = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'].flatMap((name) => [name, name.toLowerCase()]);
+  const args = Object.fromEntries(proxies.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+  const index = process.env.PIP_INDEX_URL ?? said('python3', ['-m', 'pip', 'config', 'get', 'global.index-url']);
+  if (index) args.PIP_INDEX_URL = index;
+  const registry = said('npm', ['config', 'get', 'registry']);
+  if (registry && !registry.startsWith('https://registry.npmjs.org')) args.NPM_CONFIG_REGISTRY = registry;
+  return args;
+}
+
+function said(command, args) {
+  const { status, stdout } = spawnSync(command, args, { encoding: 'utf8', cwd: '/' });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
+async function chooseEngine(wanted) {
+  const kinds = ['docker', 'podman', ...(process.getuid() === 0 ? [] : ['podman-rootless'])];
+  if (wanted) return [...kinds, 'podman-rootless'].includes(wanted) ? wanted : fail(`No engine "${wanted}".`, 2);
+  for (const kind of kinds) if (await findEngine(kind)) return kind;
+  return 'docker';
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const { values } = parseArgs({ options: { slim: { type: 'boolean' }, engine: { type: 'string' } } });
+  try {
+    await makeImages({ kind: await chooseEngine(values.engine), images: values.slim ? [SLIM] : [SHIP, BAY] });
+  } catch (error) {
+    fail(error.message);
+  }
+}
