@@ -242,6 +242,16 @@ describe('the agent', () => {
     expect(existsSync(bench.socketPath)).toBe(false);
   });
 
+  it('starts the kernel of its first session at once where it is told to, and of no other', async () => {
+    await using other = await AgentBench.start({ config: { eagerKernel: true } });
+    const { ship } = await other.clients();
+    await ship.bindSession({ fence: FENCE, sessionId: 'first', uid: 1001, homeName: 'h1' });
+    await ship.bindSession({ fence: FENCE, sessionId: 'second', uid: 1002, homeName: 'h2' });
+    await until(() => other.kernels.list().length > 0);
+    expect(other.kernels.list().map(({ sessionId }) => sessionId)).toEqual(['first']);
+    expect(bench.kernels.list()).toEqual([]);
+  });
+
   it('shares its socket with other users where it is told to', async () => {
     const path = join(bench.directory, 'shared', 'agent.sock');
     await using other = await AgentBench.start({ config: { listen: { kind: 'unix', path, shared: true } } });

@@ -92,6 +92,15 @@ export async function startAgent(
     await kernels?.endSession(sessionId);
     await sandbox.close();
   };
+  /** Once: the session that the ship was made for. A failure is told to the first cell, which tries again. */
+  let eager = config.eagerKernel;
+  const startKernelEagerly = (sessionId: string): void => {
+    if (!eager) return;
+    eager = false;
+    python()
+      .then((loaded) => loaded.kernels.start(sessionId))
+      .catch((error: unknown) => log.warn({ sessionId, err: error }, 'the kernel did not start ahead of its use'));
+  };
   const endWork = once(async (graceMs: number) => {
     lease.close();
     await registry.close(graceMs);
@@ -134,7 +143,10 @@ export async function startAgent(
           onExecution: (listener) => registry.onChange(listener),
           onKernel: (listener) => kernelChanges.on(listener),
         },
-        openSession: (sessionId) => registry.openSession(sessionId),
+        openSession: (sessionId) => {
+          registry.openSession(sessionId);
+          startKernelEagerly(sessionId);
+        },
         endSession,
         shutdown: async (graceMs) => {
           await endWork(graceMs);

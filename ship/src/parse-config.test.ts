@@ -23,6 +23,7 @@ const ALL = {
   resolvConf: '/run/resolv.conf',
   environment: { LANG: 'C.UTF-8' },
   maxSessionNum: 4,
+  eagerKernel: true,
   cgroup: { version: 2, memory: '/sys/fs/cgroup/x' },
   executionLogMaxBytes: 1000,
   shipLogMaxBytes: 4000,

@@ -23,6 +23,7 @@ export function parseConfig(text: string): AgentConfig {
     readOnlyPaths: read.has('readOnlyPaths') ? read.strings('readOnlyPaths') : [],
     environment: read.has('environment') ? read.stringMap('environment') : {},
     maxSessionNum: read.has('maxSessionNum') ? read.positive('maxSessionNum') : 1,
+    eagerKernel: read.has('eagerKernel') ? read.boolean('eagerKernel') : false,
     executionLogMaxBytes: read.has('executionLogMaxBytes') ? read.positive('executionLogMaxBytes') : 1024 ** 3,
     shipLogMaxBytes: read.has('shipLogMaxBytes') ? read.positive('shipLogMaxBytes') : 4 * 1024 ** 3,
     ephemeral: read.has('ephemeral') ? read.boolean('ephemeral') : false,
