@@ -7,7 +7,7 @@ import { nearest } from './config/nearest.js';
 import { VARIABLES, type Values, type VariableName } from './config/variables.js';
 import { isPassedOn, SHIP_ENV_PREFIX, toShipEnvironment } from './ship-environment.js';
 import { parseDatabaseUrl } from './store/database-url.js';
-import type { NetworkException } from './drivers/local-driver/network-rules.js';
+import type { NetworkException } from './drivers/network-filter.js';
 import type { ShipSpec } from './ships/ship.js';
 import type { LogLevel } from './telemetry/log.js';
 
@@ -28,6 +28,15 @@ export interface Config {
   readonly driver: string | undefined;
   readonly dockerImage: string;
   readonly dockerNetwork: string;
+  /** Where to look for an engine. */
+  readonly engine: {
+    readonly dockerHost?: string;
+    readonly containerHost?: string;
+    readonly certPath?: string;
+    readonly runtimeDir?: string;
+  };
+  /** SHIP_RUNTIME. */
+  readonly shipRuntime: string | undefined;
   readonly defaultTtlSeconds: number;
   readonly defaultSpec: ShipSpec;
   readonly startTimeoutMs: number;
@@ -134,6 +143,13 @@ function toConfig(values: Values, env: ConfigSources['env'], cwd: string, proble
     driver: values.CONTAINER_DRIVER,
     dockerImage: values.DOCKER_IMAGE,
     dockerNetwork: values.DOCKER_NETWORK,
+    engine: {
+      ...(values.DOCKER_HOST === undefined ? {} : { dockerHost: values.DOCKER_HOST }),
+      ...(values.CONTAINER_HOST === undefined ? {} : { containerHost: values.CONTAINER_HOST }),
+      ...(values.DOCKER_CERT_PATH === undefined ? {} : { certPath: resolve(values.DOCKER_CERT_PATH) }),
+      ...(env.XDG_RUNTIME_DIR ? { runtimeDir: env.XDG_RUNTIME_DIR } : {}),
+    },
+    shipRuntime: values.SHIP_RUNTIME,
     defaultTtlSeconds: values.DEFAULT_SHIP_TTL,
     defaultSpec: { cpus: values.DEFAULT_SHIP_CPUS, memoryBytes: values.DEFAULT_SHIP_MEMORY },
     startTimeoutMs: values.SHIP_HEALTH_CHECK_TIMEOUT * 1000,

@@ -10,7 +10,6 @@ export function toSettings(config: Config): ShipsSettings {
     whenFull: config.whenFull,
     waitMs: WAIT_MS,
     startTimeoutMs: config.startTimeoutMs,
-    uidBase: config.uidBase,
     defaultTtlSeconds: config.defaultTtlSeconds,
     defaultSpec: config.defaultSpec,
   };

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseNetworkAllow } from '../drivers/local-driver/network-rules.js';
+import { parseNetworkAllow } from '../drivers/network-filter.js';
 import { MEMORY_GRAMMAR, parseMemoryBytes } from '../ships/memory.js';
 import { LOG_LEVELS } from '../telemetry/log.js';
 
@@ -55,7 +55,7 @@ export const VARIABLES = {
     ...oneOf(['docker', 'docker-host', 'podman', 'podman-host', 'kubernetes', 'local']),
     byDefault: '',
     fallback: undefined,
-    doc: 'Where ships live. This version has `local`, which is also taken where it is unset.',
+    doc: 'Where ships live: `docker-host` and `podman-host` for a Bay on the machine of that engine, `docker` and `podman` for one in a container beside its ships, `local` without an engine. Unset: Docker where it answers and has the image, else Podman likewise, else `local`.',
   }),
   MAX_SHIP_NUM: variable({
     ...integer(1, 1_000_000),
@@ -167,13 +167,38 @@ export const VARIABLES = {
     read: (text) => text,
     byDefault: 'ship:latest',
     fallback: 'ship:latest',
-    doc: 'Image of ships. Not used by `local`.',
+    doc: 'Image of ships, pulled where it is missing. Not used by `local`.',
   }),
   DOCKER_NETWORK: variable({
     read: (text) => text,
     byDefault: 'shipyard',
     fallback: 'shipyard',
-    doc: 'Network of ships. Not used by `local`.',
+    doc: 'Network of ships, made where it is missing. Not used by `local`.',
+  }),
+  DOCKER_HOST: variable({
+    read: (text) => text,
+    byDefault: '',
+    fallback: undefined,
+    doc: 'Address of the engine, as `unix:///run/user/1000/docker.sock` or `tcp://host:port`. Unset: its usual sockets.',
+  }),
+  CONTAINER_HOST: variable({
+    read: (text) => text,
+    byDefault: '',
+    fallback: undefined,
+    doc: 'The same for Podman, where it differs from `DOCKER_HOST`.',
+  }),
+  DOCKER_CERT_PATH: variable({
+    read: (text) => text,
+    byDefault: '',
+    fallback: undefined,
+    doc: 'Folder with `ca.pem`, `cert.pem` and `key.pem`, for an engine over TCP.',
+  }),
+  SHIP_RUNTIME: variable({
+    read: (text) => (/^[A-Za-z0-9._/-]+$/.test(text) ? text : undefined),
+    allowed: 'must be the name of an OCI runtime that the engine knows',
+    byDefault: '',
+    fallback: undefined,
+    doc: 'Another OCI runtime for ships, by the name that the engine has for it: `runsc`, `kata`. Not used by `local`.',
   }),
   SHIPYARD_PYTHON: variable({
     read: (text) => text,

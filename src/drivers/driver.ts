@@ -2,7 +2,7 @@
  * The seam to the places where ships come to life. A driver knows nothing of sessions, leases or the store; everything
  * it creates can be found again by ship id and incarnation, also by another Bay after a crash.
  */
-import type { Isolation, Ship } from '../ships/ship.js';
+import type { Isolation, Ship, UidPolicy } from '../ships/ship.js';
 
 /** How Bay dials a ship's agent. */
 export type Endpoint =
@@ -33,6 +33,8 @@ export interface StartedShip {
   /** The engine's name for it, for people: container id, process id. */
   readonly containerId: string;
   readonly ipAddress?: string;
+  /** How long its parts took, in milliseconds, in their order. */
+  readonly phasesMs?: Readonly<Record<string, number>>;
 }
 
 /** What the engine says of an incarnation. */
@@ -47,6 +49,7 @@ export interface FoundShip {
 
 export interface Driver {
   readonly name: string;
+  readonly uids: UidPolicy;
   /** Looks at the machine once at start. Rejects with DRIVER_UNAVAILABLE or DRIVER_REFUSED and a text that names the remedy. */
   check(signal: AbortSignal): Promise<DriverReport>;
   /** Begins an incarnation; answers when its agent can be dialled (readiness is Hello, judged by the caller). */
@@ -65,6 +68,8 @@ export interface Driver {
   logs(ship: Ship, options: { readonly follow: boolean; readonly signal: AbortSignal }): AsyncIterable<string>;
   /** Resolves when this incarnation dies, where the driver can see it without polling; else never. */
   died?(ship: Ship, signal: AbortSignal): Promise<Inspection>;
+  /** Lets go of the engine; ships live on. */
+  close?(): Promise<void>;
 }
 
 export interface DriverReport {

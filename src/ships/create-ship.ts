@@ -146,7 +146,7 @@ class Waiting {
 }
 
 function toPlaceRequest(deps: ShipsDeps, options: CreateOptions, waiting: Waiting, skip: string[]): PlaceRequest {
-  const { defaultSpec, maxShips, uidBase } = deps.settings;
+  const { defaultSpec, maxShips } = deps.settings;
   return {
     sessionId: options.sessionId,
     ttlSeconds: options.ttlSeconds,
@@ -157,6 +157,6 @@ function toPlaceRequest(deps: ShipsDeps, options: CreateOptions, waiting: Waitin
     maxShips,
     mayReserve: deps.queue.mayReserve(waiting.ticket),
     skip,
-    uidBase,
+    uids: deps.driver.uids,
   };
 }

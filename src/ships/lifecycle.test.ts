@@ -408,6 +408,6 @@ function placeRequest(bay: TestBay) {
     maxShips: 10,
     mayReserve: true,
     skip: [],
-    uidBase: 70_000,
+    uids: { scope: 'deployment' as const, base: 70_000 },
   };
 }

@@ -40,6 +40,15 @@ export interface Ship {
   readonly ipAddress?: string;
 }
 
+/**
+ * How Bay gives uids to sessions, which are not used again while their files are there: `deployment` counts over all
+ * ships, where they share the machine's users; `ship` counts in each, where ships have users of their own.
+ */
+export interface UidPolicy {
+  readonly scope: 'deployment' | 'ship';
+  readonly base: number;
+}
+
 export interface Lease {
   readonly shipId: string;
   readonly sessionId: string;

@@ -33,7 +33,6 @@ export interface ShipsSettings {
   readonly waitMs: number;
   /** Bounds a start, from the call on the driver to the ship's first answer. */
   readonly startTimeoutMs: number;
-  readonly uidBase: number;
   readonly defaultTtlSeconds: number;
   readonly defaultSpec: ShipSpec;
 }

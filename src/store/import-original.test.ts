@@ -79,7 +79,7 @@ describe('a database of the original Shipyard', () => {
       maxShips: 10,
       mayReserve: true,
       skip: [],
-      uidBase: 70_000,
+      uids: { scope: 'deployment' as const, base: 70_000 },
     };
     const placement = await store.place(request);
     expect(placement).toMatchObject({ kind: 'stopped', ship: { id: 'ship-a' } });

@@ -1,4 +1,5 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
+import type { UidPolicy } from '../ships/ship.js';
 import { toLease, toShip, type LeaseRecord, type ShipRecord } from './rows.js';
 import type { Database, EndCause } from './schema.js';
 import { hasFreeSeat, selectShips } from './ship-rows.js';
@@ -8,7 +9,7 @@ export interface Grant {
   readonly sessionId: string;
   readonly ttlSeconds: number;
   readonly now: Date;
-  readonly uidBase: number;
+  readonly uids: UidPolicy;
 }
 
 /**
@@ -33,7 +34,7 @@ export async function grantLease(trx: Transaction<Database>, shipId: string, gra
     .where('session_id', '=', grant.sessionId)
     .executeTakeFirst();
   if (numUpdatedRows === 0n) {
-    const uid = await takeUid(trx, grant.uidBase);
+    const uid = await takeUid(trx, shipId, grant.uids);
     const row = { ship_id: shipId, session_id: grant.sessionId, uid, home_name: `session-${uid}`, create_time: time };
     await trx
       .insertInto('leases')
@@ -45,8 +46,27 @@ export async function grantLease(trx: Transaction<Database>, shipId: string, gra
   return lease;
 }
 
+/** How many uids from the base on are the sessions' of one ship. */
+const UIDS_OF_A_SHIP = 10_000;
+
 /** Counts up and never back: no uid meets files that another session left. */
-async function takeUid(trx: Transaction<Database>, base: number): Promise<number> {
+function takeUid(trx: Transaction<Database>, shipId: string, { scope, base }: UidPolicy): Promise<number> {
+  return scope === 'ship' ? takeUidInShip(trx, shipId, base) : takeUidInDeployment(trx, base);
+}
+
+/** Rows of sessions stay as long as their ship's, so the highest of them is the last that was taken. */
+async function takeUidInShip(trx: Transaction<Database>, shipId: string, base: number): Promise<number> {
+  const row = await trx
+    .selectFrom('leases')
+    .select((eb) => eb.fn.max('uid').as('last'))
+    .where('ship_id', '=', shipId)
+    .where('uid', '>=', base)
+    .where('uid', '<', base + UIDS_OF_A_SHIP)
+    .executeTakeFirst();
+  return row?.last == null ? base : Number(row.last) + 1;
+}
+
+async function takeUidInDeployment(trx: Transaction<Database>, base: number): Promise<number> {
   const row = await trx.selectFrom('meta').select('value').where('key', '=', 'next_uid').executeTakeFirst();
   const uid = Math.max(base, Number(row?.value ?? base));
   await trx

@@ -47,6 +47,33 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX leases_session ON leases (session_id, last_activity_time);
   CREATE INDEX leases_expiry ON leases (expire_time) WHERE end_time IS NULL;
   `,
+  // Where ships have users of their own, the same uid occurs in each.
+  `
+  CREATE TABLE leases_by_ship (
+    ship_id TEXT NOT NULL REFERENCES ships (id) ON DELETE CASCADE,
+    session_id TEXT NOT NULL,
+    uid INTEGER NOT NULL,
+    home_name TEXT NOT NULL,
+    ttl_seconds INTEGER NOT NULL,
+    create_time INTEGER NOT NULL,
+    last_activity_time INTEGER NOT NULL,
+    expire_time INTEGER NOT NULL,
+    ending INTEGER NOT NULL DEFAULT 0,
+    end_time INTEGER,
+    end_cause TEXT CHECK (end_cause IN ('expired', 'released', 'stopped')),
+    PRIMARY KEY (ship_id, session_id),
+    UNIQUE (ship_id, uid),
+    UNIQUE (ship_id, home_name)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO leases_by_ship
+    SELECT ship_id, session_id, uid, home_name, ttl_seconds, create_time, last_activity_time, expire_time, ending, end_time, end_cause
+    FROM leases;
+  DROP TABLE leases;
+  ALTER TABLE leases_by_ship RENAME TO leases;
+  CREATE UNIQUE INDEX leases_one_seat ON leases (session_id) WHERE end_time IS NULL;
+  CREATE INDEX leases_session ON leases (session_id, last_activity_time);
+  CREATE INDEX leases_expiry ON leases (expire_time) WHERE end_time IS NULL;
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

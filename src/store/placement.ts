@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
-import type { ShipSpec } from '../ships/ship.js';
+import type { ShipSpec, UidPolicy } from '../ships/ship.js';
 import { grantLease } from './leases.js';
 import { toShip, type LeaseRecord, type ShipRecord } from './rows.js';
 import type { Database } from './schema.js';
@@ -21,7 +21,7 @@ export interface PlaceRequest {
   readonly mayReserve: boolean;
   /** Stopped ships that were found without data, and running ones that proved dead. */
   readonly skip: readonly string[];
-  readonly uidBase: number;
+  readonly uids: UidPolicy;
 }
 
 /** What became of the request; decided, and written down, in one transaction. */

@@ -153,6 +153,33 @@ describe('Store', () => {
   });
 });
 
+describe('uids of sessions', () => {
+  const uidsOf = async (store: Store, shipId: string) => (await store.listLeases(shipId)).map(({ uid }) => uid);
+
+  it('count up over all ships where they share the users of a machine', async () => {
+    const { store } = openTestStore();
+    const [one, two] = [await running(store, { sessionId: 'a' }), await running(store, { sessionId: 'b' })];
+    expect([await uidsOf(store, one.id), await uidsOf(store, two.id)]).toEqual([[70_000], [70_001]]);
+    await store.close();
+  });
+
+  it('count up in each ship where ships have users of their own, and are not used again there', async () => {
+    const { store } = openTestStore();
+    const uids = { scope: 'ship' as const, base: 10_000 };
+    const ship = await running(store, { sessionId: 'a', maxSessionNum: 2, uids });
+    await store.place(request({ sessionId: 'b', uids }));
+    const other = await running(store, { sessionId: 'c', uids });
+    expect(await uidsOf(store, other.id)).toEqual([10_000]);
+    for (const sessionId of ['a', 'b']) {
+      const ended = await store.beginEnding(ship.id, sessionId);
+      if (ended) await store.finishEnding(ended, 'released', at(1));
+    }
+    await store.place(request({ sessionId: 'd', uids, now: at(2) }));
+    expect(await uidsOf(store, ship.id)).toEqual([10_000, 10_001, 10_002]);
+    await store.close();
+  });
+});
+
 const at = (seconds: number) => new Date(Date.UTC(2026, 0, 1) + seconds * 1000);
 
 function openTestStore(file = path.join(mkdtempSync(path.join(tmpdir(), 'shipyard-store-')), 'bay.db')) {
@@ -171,7 +198,7 @@ function request(overrides: Partial<PlaceRequest>): PlaceRequest {
     maxShips: 10,
     mayReserve: true,
     skip: [],
-    uidBase: 70_000,
+    uids: { scope: 'deployment', base: 70_000 },
     ...overrides,
   };
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Driver, FoundShip, Inspection, StartOptions, StartedShip } from '../drivers/driver.js';
 import { StatusError } from '../../proto/rpc/status-error.js';
-import type { Ship } from '../ships/ship.js';
+import type { Ship, UidPolicy } from '../ships/ship.js';
 import { FakeAgent } from './fake-agent.js';
 
 interface Life {
@@ -17,6 +17,7 @@ interface Life {
 /** A driver whose ships are FakeAgents. It outlives the Bays of a test, as an engine does. */
 export class FakeDriver implements Driver {
   readonly name = 'fake';
+  uids: UidPolicy = { scope: 'deployment', base: 70_000 };
   readonly folder = mkdtempSync(path.join(tmpdir(), 'sy-'));
   readonly data = new Set<string>();
   /** What was asked for, in order: "start <n>", "stop <n>" with incarnations. */

@@ -45,7 +45,6 @@ export async function startTestBay({ settings = {}, after }: TestBayOptions = {}
       whenFull: 'reject',
       waitMs: 300_000,
       startTimeoutMs: 60_000,
-      uidBase: 70_000,
       defaultTtlSeconds: 3600,
       defaultSpec: { cpus: 1, memoryBytes: 512 * 1024 ** 2 },
       ...settings,

@@ -8,7 +8,7 @@ import { runTool } from './host-tools.js';
 import type { IsolationMode } from './isolation-probe.js';
 import type { LocalDriverOptions } from './options.js';
 import type { ShipCgroup } from './cgroups.js';
-import type { DataPaths } from './ship-data.js';
+import type { DataPaths } from '../ship-data.js';
 
 export type AgentConfigInput = z.input<typeof agentConfigSchema>;
 

@@ -1,7 +1,7 @@
 import { watch } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { isMissing } from './host-tools.js';
+import { isMissing } from '../system-error.js';
 
 const CHUNK_BYTES = 64 * 1024;
 

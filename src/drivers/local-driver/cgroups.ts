@@ -3,7 +3,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ShipSpec } from '../../ships/ship.js';
 import { readHierarchies, type Hierarchy } from './cgroup-layout.js';
-import { hasCode, isMissing, readFileIfThere, runTool, toError } from './host-tools.js';
+import { hasCode, isMissing, toError } from '../system-error.js';
+import { readFileIfThere, runTool } from './host-tools.js';
 
 export type Controller = 'memory' | 'cpu' | 'pids';
 const CONTROLLERS: readonly Controller[] = ['memory', 'cpu', 'pids'];

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { StatusError } from '../../../proto/rpc/status-error.js';
-import type { Ship } from '../../ships/ship.js';
+import type { Ship, UidPolicy } from '../../ships/ship.js';
 import type { Driver, DriverReport, FoundShip } from '../driver.js';
 import { agentLogFile } from './agent-config.js';
 import { readAgentLogs } from './agent-logs.js';
@@ -10,13 +10,12 @@ import { inspectShip, shipDied } from './inspect-ship.js';
 import { exploreMachine, type Machine } from './machine.js';
 import type { LocalDriverOptions } from './options.js';
 import { lastChange, openRuntimeDir, readRecords, runDirOf, type RuntimeDir } from './runtime-dir.js';
-import { dataPathsOf, hasShipData, removeShipData, sweepRemovals } from './ship-data.js';
+import { dataPathsOf, hasShipData, removeShipData, sweepRemovals } from '../ship-data.js';
 import { isRunning, readRecord, toRecord, type ShipRecord } from './ship-record.js';
 import { startShip } from './start-ship.js';
 import { stopShip } from './stop-ship.js';
 
 export type { LocalDriverOptions } from './options.js';
-export { parseNetworkAllow, type NetworkException } from './network-rules.js';
 
 /**
  * Ships as processes of this machine. A ship is an agent in a pid and network namespace of its own, started detached, so
@@ -37,11 +36,13 @@ function isLongGone(record: ShipRecord): boolean {
 
 class LocalDriver implements Driver {
   readonly name = 'local';
+  readonly uids: UidPolicy;
   readonly #options: LocalDriverOptions;
   #runtime: RuntimeDir | undefined;
   #machine: Promise<Machine> | undefined;
 
   constructor(options: LocalDriverOptions) {
+    this.uids = { scope: 'deployment', base: options.uidBase };
     this.#options = options;
   }
 

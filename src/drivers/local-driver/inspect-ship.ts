@@ -3,8 +3,9 @@ import { Socket } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Inspection } from '../driver.js';
+import { KILLED, OUT_OF_MEMORY, reasonOf } from '../end-reason.js';
 import { readOomKills } from './cgroups.js';
-import { hasCode, isMissing, toError } from './host-tools.js';
+import { hasCode, isMissing, toError } from '../system-error.js';
 import { isCurrent, isRunning, readStatus, type ShipRecord } from './ship-record.js';
 
 /**
@@ -22,19 +23,9 @@ export function inspectShip(record: ShipRecord | undefined, oomKillsBefore = Inf
   const oom = killed && (readOomKills(record.cgroup) ?? 0) > oomKillsBefore;
   return {
     state: 'gone',
-    reason: oom ? 'the kernel ended it for want of memory' : reasonOf(exitCode),
+    reason: oom ? OUT_OF_MEMORY : reasonOf(exitCode),
     ...(oom ? { oom } : {}),
   };
-}
-
-/** 128 + SIGKILL, as shells say it. */
-const KILLED = 137;
-
-function reasonOf(exitCode: number | undefined): string {
-  if (exitCode === undefined) return 'its processes ended';
-  return exitCode > 128
-    ? `the agent was ended by signal ${exitCode - 128}`
-    : `the agent ended with exit code ${exitCode}`;
 }
 
 const POLL_MS = 250;

@@ -1,7 +1,7 @@
 import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { toError } from './host-tools.js';
+import { toError } from '../system-error.js';
 import { launch } from './launch.js';
 import type { IsolationMode } from './isolation-probe.js';
 import { startUplink, type NetworkTools } from './network.js';

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { NetworkException } from './network-rules.js';
+import type { NetworkException } from '../network-filter.js';
 
 /** What the local driver is told; the composition root takes it from the configuration. */
 export interface LocalDriverOptions {

@@ -1,6 +1,7 @@
 import { readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hasCode, readFileIfThere } from './host-tools.js';
+import { hasCode } from '../system-error.js';
+import { readFileIfThere } from './host-tools.js';
 
 /** A process that cannot be mistaken for a later one with the same number. */
 export interface ProcessRef {

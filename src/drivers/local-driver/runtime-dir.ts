@@ -4,7 +4,8 @@ import { readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { StatusError } from '../../../proto/rpc/status-error.js';
-import { hasCode, isMissing, ownUid } from './host-tools.js';
+import { hasCode, isMissing } from '../system-error.js';
+import { ownUid } from './host-tools.js';
 import { readRecord, type ShipRecord } from './ship-record.js';
 
 /** sun_path has 108 bytes; Node's listen() cuts longer ones off and reports success. */

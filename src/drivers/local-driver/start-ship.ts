@@ -7,7 +7,7 @@ import type { Isolation, Ship } from '../../ships/ship.js';
 import type { StartedShip, StartOptions } from '../driver.js';
 import { agentConfigFor, agentLogFile, writeAgentConfig } from './agent-config.js';
 import { createShipCgroup, makeHelperGroups, type Controller, type ShipCgroup } from './cgroups.js';
-import { hasCode, toError } from './host-tools.js';
+import { hasCode, toError } from '../system-error.js';
 import { launch, type Launched } from './launch.js';
 import type { Machine } from './machine.js';
 import { machineAddresses, networkRules } from './network-rules.js';
@@ -16,7 +16,7 @@ import { DEFAULT_PIDS_MAX, DEFAULT_START_TIMEOUT_MS, type LocalDriverOptions } f
 import { readBootId, readProcess, type ProcessRef } from './processes.js';
 import { makeRunDir, runDirOf, socketPathOf, type RuntimeDir } from './runtime-dir.js';
 import { shipCommand } from './sandbox-command.js';
-import { dataPathsOf, makeDataDirs, type DataPaths } from './ship-data.js';
+import { dataPathsOf, makeDataDirs, type DataPaths } from '../ship-data.js';
 import { readRecord, writeRecord, type ShipRecord } from './ship-record.js';
 import { stopShip } from './stop-ship.js';
 

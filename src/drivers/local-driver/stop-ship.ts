@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isCgroupEmpty, killShipCgroup, removeShipCgroup } from './cgroups.js';
-import { hasCode, readFileIfThere } from './host-tools.js';
+import { hasCode } from '../system-error.js';
+import { readFileIfThere } from './host-tools.js';
 import { isAlive, killProcess, readProcess, waitUntilGone, type ProcessRef } from './processes.js';
 import { removeRunDir } from './runtime-dir.js';
 import { isCurrent, livingHelpers, type ShipRecord } from './ship-record.js';

@@ -4,7 +4,7 @@
  */
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import type { Ship } from '../../../ships/ship.js';
-import { parseNetworkAllow } from '../network-rules.js';
+import { parseNetworkAllow } from '../../network-filter.js';
 import { isAlive } from '../processes.js';
 import { toRecord } from '../ship-record.js';
 import { LocalShips, testShip } from './local-ships.js';

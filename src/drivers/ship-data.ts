@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync } from 'node:fs';
 import { chmod, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { StatusError } from '../../../proto/rpc/status-error.js';
-import { hasCode, isMissing } from './host-tools.js';
+import { StatusError } from '../../proto/rpc/status-error.js';
+import { hasCode, isMissing } from './system-error.js';
 
 /** Where a ship's data lie; they outlive its incarnations. */
 export interface DataPaths {
@@ -32,8 +32,15 @@ export function makeDataDirs(paths: DataPaths): void {
 
 export const hasShipData = (paths: DataPaths) => existsSync(paths.home);
 
+/** Removes a folder of which Bay itself may not remove everything. */
+export type RemoveForeign = (folder: string) => Promise<void>;
+
 /** Removes a ship's data. They are gone for everybody at once, also where removing the last file takes long. */
-export async function removeShipData(shipDataDir: string, paths: DataPaths): Promise<void> {
+export async function removeShipData(
+  shipDataDir: string,
+  paths: DataPaths,
+  removeForeign?: RemoveForeign,
+): Promise<void> {
   const doomed = path.join(shipDataDir, `${REMOVING}${path.basename(paths.root)}-${randomBytes(4).toString('hex')}`);
   try {
     await rename(paths.root, doomed);
@@ -41,19 +48,28 @@ export async function removeShipData(shipDataDir: string, paths: DataPaths): Pro
     if (isMissing(error)) return;
     throw error;
   }
-  await removeTree(doomed);
+  await removeTree(doomed, removeForeign);
 }
 
 /** Finishes removals that a crash interrupted. */
-export async function sweepRemovals(shipDataDir: string): Promise<void> {
+export async function sweepRemovals(shipDataDir: string, removeForeign?: RemoveForeign): Promise<void> {
   if (!existsSync(shipDataDir)) return;
   for (const name of await readdir(shipDataDir)) {
-    if (name.startsWith(REMOVING)) await removeTree(path.join(shipDataDir, name));
+    if (name.startsWith(REMOVING)) await removeTree(path.join(shipDataDir, name), removeForeign);
+  }
+}
+
+async function removeTree(root: string, removeForeign?: RemoveForeign): Promise<void> {
+  try {
+    await removeOwn(root);
+  } catch (error) {
+    if (!removeForeign || !hasCode(error, 'EACCES', 'EPERM')) throw error;
+    await removeForeign(root);
   }
 }
 
 /** Removes whatever sessions made, also directories that they closed to their own user. */
-async function removeTree(root: string): Promise<void> {
+async function removeOwn(root: string): Promise<void> {
   for (let attempt = 0; ; attempt += 1) {
     try {
       return await rm(root, { recursive: true, force: true });
