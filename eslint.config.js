@@ -82,7 +82,7 @@ export default tseslint.config(
       'src/main.ts',
       'src/cli/**',
       'src/**/*.test.ts',
-      'src/testing/**',
+      'src/**/testing/**',
       'src/e2e/**',
       'src/drivers/conformance*.ts',
     ],

@@ -2,7 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from './config.js';
 import type { Driver } from './drivers/driver.js';
+import { createEngineDriver, type EngineMode } from './drivers/engine-driver/index.js';
 import { createLocalDriver } from './drivers/local-driver/index.js';
+import { detectDriver } from './detect-driver.js';
 import type { createLog } from './telemetry/log.js';
 
 export interface CreateDriverDeps {
@@ -14,17 +16,48 @@ export interface CreateDriverDeps {
   readonly root: string;
 }
 
-const DRIVERS: Readonly<Record<string, (deps: CreateDriverDeps) => Driver>> = { local: openLocalDriver };
+const DRIVERS: Readonly<Record<string, (deps: CreateDriverDeps) => Driver>> = {
+  docker: openEngineDriver('docker'),
+  'docker-host': openEngineDriver('docker-host'),
+  podman: openEngineDriver('podman'),
+  'podman-host': openEngineDriver('podman-host'),
+  local: openLocalDriver,
+};
 
-/** @throws Error with a text for the operator, where this version does not have the driver */
-export function createDriver(deps: CreateDriverDeps): Driver {
-  const name = deps.config.driver ?? 'local';
+/**
+ * The driver that the configuration names, or the one that fits this machine.
+ *
+ * @throws Error with a text for the operator, where this version does not have the driver
+ */
+export async function createDriver(deps: CreateDriverDeps): Promise<Driver> {
+  const name = deps.config.driver ?? (await detectDriver(deps.config, deps.log));
   const open = DRIVERS[name];
   if (!open) {
     const there = Object.keys(DRIVERS).join(', ');
     throw new Error(`CONTAINER_DRIVER=${name} is not available in this version, which has: ${there}`);
   }
   return open(deps);
+}
+
+function openEngineDriver(mode: EngineMode): (deps: CreateDriverDeps) => Driver {
+  return ({ config, log, deploymentId }) =>
+    createEngineDriver({
+      mode,
+      addresses: config.engine,
+      deploymentId,
+      image: config.dockerImage,
+      network: config.dockerNetwork,
+      shipDataDir: config.shipDataDir,
+      ...(config.shipNetwork === undefined ? {} : { shipNetwork: config.shipNetwork }),
+      shipNetworkAllow: config.shipNetworkAllow,
+      ...(config.shipRuntime === undefined ? {} : { runtime: config.shipRuntime }),
+      ephemeral: config.ephemeral,
+      shipEnvironment: config.shipEnvironment,
+      executionLogMaxBytes: config.executionLogMaxBytes,
+      shipLogMaxBytes: config.shipLogMaxBytes,
+      logLevel: config.logLevel,
+      logger: log,
+    });
 }
 
 function openLocalDriver({ config, log, deploymentId, root }: CreateDriverDeps): Driver {

@@ -43,7 +43,9 @@ describe('bay', () => {
   it('says plainly which drivers this version has', () => {
     const { status, stderr } = run('src/main.ts', { CONTAINER_DRIVER: 'kubernetes' });
     expect(status).toBe(1);
-    expect(stderr).toBe('CONTAINER_DRIVER=kubernetes is not available in this version, which has: local\n');
+    expect(stderr).toBe(
+      'CONTAINER_DRIVER=kubernetes is not available in this version, which has: docker, docker-host, podman, podman-host, local\n',
+    );
   }, 60_000);
 
   it('prints the table of its variables', () => {

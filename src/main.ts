@@ -32,7 +32,8 @@ import { toSettings } from './to-settings.js';
 
 /** The installation: the parent of src/ as of dist/. */
 const ROOT = path.resolve(import.meta.dirname, '..');
-const CHECK_TIMEOUT_MS = 30_000;
+/** The image of ships may have to be pulled; every step has a shorter bound of its own. */
+const CHECK_TIMEOUT_MS = 30 * 60_000;
 const DRAIN_MS = 10_000;
 
 try {
@@ -51,7 +52,7 @@ async function main(config: Config): Promise<void> {
   const { version } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { version: string };
 
   const store = openStore(config, log);
-  const driver = createDriver({ config, log, deploymentId: store.deploymentId, root: ROOT });
+  const driver = await createDriver({ config, log, deploymentId: store.deploymentId, root: ROOT });
   const report = await driver.check(AbortSignal.timeout(CHECK_TIMEOUT_MS));
   const ships = openShips({
     store,

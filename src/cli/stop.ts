@@ -56,7 +56,7 @@ async function stopAlone(config: Config): Promise<Stopped | undefined> {
     if (error instanceof StoreError && error.inUse) return undefined;
     throw error;
   }
-  const driver = createDriver({ config, log, deploymentId: store.deploymentId, root: installation });
+  const driver = await createDriver({ config, log, deploymentId: store.deploymentId, root: installation });
   const ships = openShips({
     store,
     driver,

@@ -26,9 +26,10 @@ export interface ConformanceSubject extends AsyncDisposable {
   killAgent(driver: Driver, ship: Ship): Promise<void>;
 }
 
+/** Of every ship in these tests. */
+export const CONFORMANCE_TOKEN = 'conformance-token-of-thirty-two-characters';
+
 export interface ConformanceOptions {
-  /** A token of a ship, at least 32 characters. */
-  readonly token?: string;
   /** Generous for engines that pull and create. */
   readonly timeoutMs?: number;
 }
@@ -36,8 +37,9 @@ export interface ConformanceOptions {
 export function driverConformance(
   name: string,
   makeSubject: () => Promise<ConformanceSubject> | ConformanceSubject,
-  { token = 'conformance-token-of-thirty-two-characters', timeoutMs = 30_000 }: ConformanceOptions = {},
+  { timeoutMs = 30_000 }: ConformanceOptions = {},
 ): void {
+  const token = CONFORMANCE_TOKEN;
   const soon = () => AbortSignal.timeout(timeoutMs);
 
   /** The row after a start that went well. */

@@ -1,0 +1,57 @@
+import type { ContainerInfo } from 'dockerode';
+import type { FoundShip } from '../driver.js';
+import { bounded, type Engine } from './engine.js';
+import { toDriverError } from './engine-error.js';
+import { INSIDE } from './inside.js';
+import { LABEL, withLabels } from './labels.js';
+import type { EngineDriverOptions } from './options.js';
+import { removeContainer } from './remove-container.js';
+import { shipEndpoint } from './ship-endpoint.js';
+
+/** Every ship of this deployment that lives, also one whose start was interrupted. */
+export async function listShips(engine: Engine, options: EngineDriverOptions): Promise<FoundShip[]> {
+  const all = await listContainers(engine, options.deploymentId);
+  return all.filter(({ State }) => !ENDED.has(State)).flatMap((container) => toFoundShip(container, options));
+}
+
+const ENDED = new Set(['exited', 'dead', 'removing', 'stopped', 'stopping']);
+/** What tells of an ended ship is kept this long for whoever still has its row. */
+const KEEP_TRACES_S = 3600;
+
+/** Removes what earlier lives of Bay left: helpers, and ended ships that nobody asked for any more. */
+export async function removeLeftOvers(engine: Engine, deploymentId: string, signal: AbortSignal): Promise<void> {
+  const old = (created: number) => Date.now() / 1000 - created > KEEP_TRACES_S;
+  const left = (await listContainers(engine, deploymentId, signal)).filter(
+    ({ State, Labels, Created }) =>
+      old(Created) && (Labels[LABEL.role] === 'helper' || (ENDED.has(State) && Labels[LABEL.ship] !== undefined)),
+  );
+  for (const { Id } of left) await removeContainer(engine, Id, signal);
+}
+
+async function listContainers(engine: Engine, deploymentId: string, signal?: AbortSignal): Promise<ContainerInfo[]> {
+  try {
+    const filters = withLabels({ [LABEL.deployment]: deploymentId });
+    return await engine.docker.listContainers({ all: true, filters, abortSignal: bounded(signal) });
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw toDriverError(engine, 'looking for ships', error);
+  }
+}
+
+function toFoundShip(container: ContainerInfo, options: EngineDriverOptions): FoundShip[] {
+  const { Id, Labels, Ports, NetworkSettings, HostConfig } = container;
+  const shipId = Labels[LABEL.ship];
+  const incarnation = Number(Labels[LABEL.incarnation]);
+  if (shipId === undefined || !Number.isSafeInteger(incarnation)) return [];
+  const publishedPort = Ports?.find(
+    ({ PrivatePort, PublicPort }) => PrivatePort === INSIDE.port && PublicPort,
+  )?.PublicPort;
+  const address = NetworkSettings?.Networks?.[options.network]?.IPAddress;
+  const endpoint = shipEndpoint(
+    shipId,
+    { ...(publishedPort ? { publishedPort } : {}), ...(address ? { address } : {}) },
+    options,
+    HostConfig?.NetworkMode ?? '',
+  );
+  return [{ shipId, incarnation, handle: endpoint ? { containerId: Id, endpoint } : { containerId: Id } }];
+}

@@ -1,0 +1,164 @@
+import type Docker from 'dockerode';
+import type { ContainerInspectInfo } from 'dockerode';
+import { isStatusError, StatusError } from '../../../proto/rpc/status-error.js';
+import type { Ship } from '../../ships/ship.js';
+import type { Endpoint, StartedShip, StartOptions } from '../driver.js';
+import { toError } from '../system-error.js';
+import { agentConfigFor, environmentInside } from './agent-config.js';
+import { agentReady } from './agent-ready.js';
+import { attachStdin } from './attach-stdin.js';
+import { containerFor, isolationOf } from './container-spec.js';
+import type { EngineSetup } from './engine-setup.js';
+import { bounded } from './engine.js';
+import { engineTrouble, statusOf, toDriverError } from './engine-error.js';
+import { findContainer } from './inspect-container.js';
+import { INSIDE } from './inside.js';
+import { ensureImage, type ShipImage } from './image.js';
+import { containerName } from './labels.js';
+import type { EngineDriverOptions } from './options.js';
+import { readLogs } from './read-logs.js';
+import { removeContainer } from './remove-container.js';
+import { shipEndpoint } from './ship-endpoint.js';
+import type { ShipHandle } from './ship-handle.js';
+
+export interface StartShipDeps {
+  readonly options: EngineDriverOptions;
+  readonly setup: EngineSetup;
+}
+
+const LAST_LINES = 10;
+
+/**
+ * Starts an incarnation: makes its container, hands the agent its configuration, and answers when the agent can be dialled.
+ * Where it fails nothing stays.
+ *
+ * @throws StatusError SHIP_START_FAILED with what the agent said last; DRIVER_REFUSED, DRIVER_UNAVAILABLE
+ */
+export async function startShip(
+  deps: StartShipDeps,
+  ship: Ship,
+  { token, signal }: StartOptions,
+): Promise<StartedShip> {
+  signal.throwIfAborted();
+  const { engine } = deps.setup;
+  const name = containerName(deps.options.deploymentId, ship);
+  try {
+    return await begin(deps, ship, token, signal);
+  } catch (error) {
+    const failure = await toStartError(deps, ship, error, signal);
+    await removeContainer(engine, name, bounded());
+    throw failure;
+  }
+}
+
+async function begin(deps: StartShipDeps, ship: Ship, token: string, signal: AbortSignal): Promise<StartedShip> {
+  const { options, setup } = deps;
+  const { engine, policy } = setup;
+  const lap = stopwatch();
+  const image = await ensureImage(engine, options.image, options.logger, signal);
+  const container = await createContainer(deps, ship, image, signal);
+  const createMs = lap();
+  signal.throwIfAborted();
+  const environment = environmentInside(options.shipEnvironment, image.environment);
+  const config = agentConfigFor(ship, token, { network: policy.network, environment }, options);
+  await attachStdin(engine, container.id, JSON.stringify(config), bounded(signal));
+  await container.start({ abortSignal: bounded(signal) });
+  const startMs = lap();
+
+  const found = await findContainer(engine, container.id, signal);
+  const endpoint = found && endpointOf(found, ship.id, options);
+  if (!endpoint) throw new StatusError('SHIP_START_FAILED', found ? endOf(found) : 'its container is gone');
+  await untilReady(deps, container.id, endpoint, signal);
+  const handle: ShipHandle = { containerId: container.id, endpoint };
+  const address = addressOf(found, options.network);
+  return {
+    handle: { ...handle },
+    isolation: isolationOf(ship, setup),
+    containerId: container.id,
+    ...(address ? { ipAddress: address } : {}),
+    phasesMs: { create: createMs, start: startMs, listen: lap() },
+  };
+}
+
+/** Its name is this incarnation's: what has it already was left by an interrupted start. */
+async function createContainer(
+  deps: StartShipDeps,
+  ship: Ship,
+  image: ShipImage,
+  signal: AbortSignal,
+): Promise<Docker.Container> {
+  const { options, setup } = deps;
+  const { engine, policy } = setup;
+  const dataOnMachine = setup.dataOnMachine(ship.id);
+  const spec = containerFor(ship, { engine, policy, imageId: image.id, dataOnMachine }, options);
+  // Not cut short by the caller, since the engine would make it all the same, after what cleans up has looked.
+  const create = () => engine.docker.createContainer({ ...spec, abortSignal: bounded() });
+  try {
+    return await create();
+  } catch (error) {
+    if (statusOf(error) !== 409) throw error;
+    await removeContainer(engine, spec.name ?? '', signal);
+    return create();
+  }
+}
+
+/** Fails at once where the container ends before its agent answers. */
+async function untilReady(
+  { setup }: StartShipDeps,
+  containerId: string,
+  endpoint: Endpoint,
+  signal: AbortSignal,
+): Promise<void> {
+  const over = new AbortController();
+  const within = AbortSignal.any([signal, over.signal]);
+  const dead = setup.watch.died(containerId, within).then((end) => {
+    throw new StatusError('SHIP_START_FAILED', end.state === 'gone' ? end.reason : 'its container ended');
+  });
+  try {
+    await Promise.race([agentReady(endpoint, within), dead]);
+  } finally {
+    over.abort(new Error('the ship is ready, or will not be'));
+    dead.catch(() => undefined); // told by the race, or of no interest after it
+  }
+}
+
+function endpointOf(found: ContainerInspectInfo, shipId: string, options: EngineDriverOptions): Endpoint | undefined {
+  const published = found.NetworkSettings.Ports?.[`${INSIDE.port}/tcp`]?.[0]?.HostPort;
+  const address = addressOf(found, options.network);
+  const addresses = { ...(published ? { publishedPort: Number(published) } : {}), ...(address ? { address } : {}) };
+  return shipEndpoint(shipId, addresses, options, found.HostConfig.NetworkMode ?? '');
+}
+
+const addressOf = (found: ContainerInspectInfo, network: string): string | undefined =>
+  found.NetworkSettings.Networks[network]?.IPAddress || undefined;
+
+const endOf = ({ State }: ContainerInspectInfo): string =>
+  State.Running ? 'the engine gave it no address' : `its container ended with exit code ${State.ExitCode}`;
+
+/** The failure, with what the agent said last; the caller's own cancellation as it is. */
+async function toStartError(
+  { options, setup }: StartShipDeps,
+  ship: Ship,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<unknown> {
+  if (signal.aborted) return signal.reason;
+  const { engine } = setup;
+  if (isStatusError(error) && error.reason !== 'SHIP_START_FAILED') return error;
+  if (!isStatusError(error) && statusOf(error) === undefined) return toDriverError(engine, 'starting a ship', error);
+  const name = containerName(options.deploymentId, ship);
+  const said = await readLogs(engine, name, undefined, LAST_LINES).catch(() => '');
+  const why = isStatusError(error) ? error.message : `${engine.kind}: ${engineTrouble(error)}`;
+  const message = `ship ${ship.id} did not start: ${why}${said.trim() ? `; it wrote: ${said.trim()}` : ''}`;
+  return new StatusError('SHIP_START_FAILED', message, { cause: toError(error) });
+}
+
+function stopwatch(): () => number {
+  let last = performance.now();
+  return () => {
+    const now = performance.now();
+    const ms = Math.round(now - last);
+    last = now;
+    return ms;
+  };
+}

@@ -1,0 +1,97 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { silentLog } from '../../../telemetry/log.js';
+import type { Ship } from '../../../ships/ship.js';
+import { CONFORMANCE_TOKEN } from '../../conformance.js';
+import type { Driver, StartedShip } from '../../driver.js';
+import { bounded, findEngine, type Engine } from '../engine.js';
+import { createEngineDriver, type EngineDriverOptions } from '../index.js';
+import { LABEL, withLabels } from '../labels.js';
+import { removeFilter } from '../network-policy.js';
+import { TEST_IMAGE, type TestEngine } from './test-engines.js';
+import { kindOf } from '../options.js';
+
+/** An engine driver over a real engine and the real image, with a folder and a network of its own. Dispose removes all of it. */
+export class EngineShips {
+  readonly folder = mkdtempSync(path.join(tmpdir(), 'se-'));
+  readonly options: EngineDriverOptions;
+  readonly driver: Driver;
+  readonly #drivers: Driver[] = [];
+  readonly #data = new Set<string>();
+
+  constructor({ mode, host }: Pick<TestEngine, 'mode' | 'host'>, options: Partial<EngineDriverOptions> = {}) {
+    this.options = {
+      mode,
+      addresses: { dockerHost: host, containerHost: host },
+      deploymentId: this.folder,
+      image: TEST_IMAGE,
+      network: path.basename(this.folder).toLowerCase(),
+      shipDataDir: path.join(this.folder, 'ships'),
+      shipNetworkAllow: [],
+      ephemeral: false,
+      shipEnvironment: { LANG: 'C.UTF-8' },
+      logger: silentLog,
+      ...options,
+    };
+    this.driver = this.anotherDriver();
+  }
+
+  /** The same deployment, as another Bay sees it. */
+  anotherDriver(options: Partial<EngineDriverOptions> = {}): Driver {
+    const driver = createEngineDriver({ ...this.options, ...options });
+    this.#drivers.push(driver);
+    return driver;
+  }
+
+  async start(
+    ship: Ship,
+    driver = this.driver,
+  ): Promise<Ship & { handle: NonNullable<Ship['handle']>; started: StartedShip }> {
+    const started = await driver.start(ship, { token: CONFORMANCE_TOKEN, signal: AbortSignal.timeout(60_000) });
+    return { ...ship, state: 'RUNNING', handle: started.handle, isolation: started.isolation, started };
+  }
+
+  ship(id: string, values: Partial<Ship> = {}): Ship {
+    this.#data.add(id);
+    return {
+      id,
+      state: 'CREATING',
+      incarnation: 1,
+      fence: 1,
+      driver: this.options.mode,
+      spec: { cpus: 1, memoryBytes: 256 * 1024 * 1024 },
+      maxSessionNum: 2,
+      ttlSeconds: 60,
+      createTime: new Date(0),
+      updateTime: new Date(0),
+      stateReason: '',
+      handle: undefined,
+      isolation: undefined,
+      ...values,
+    };
+  }
+
+  /** What the engine itself says, past the driver. */
+  engine(): Promise<Engine> {
+    return findEngine(kindOf(this.options.mode), this.options.addresses, AbortSignal.timeout(10_000));
+  }
+
+  #filter(engine: Engine) {
+    const { image, deploymentId, network } = this.options;
+    return { engine, image, deploymentId, shipNetwork: { name: network } };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const engine = await this.engine();
+    const { docker } = engine;
+    const filters = withLabels({ [LABEL.deployment]: this.options.deploymentId });
+    const containers = await docker.listContainers({ all: true, filters, abortSignal: bounded() });
+    await Promise.all(containers.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true })));
+    for (const id of this.#data) await this.driver.removeData(id);
+    for (const driver of this.#drivers) await driver.close?.();
+    if (!engine.rootless) await removeFilter(this.#filter(engine), bounded());
+    await docker.getNetwork(this.options.network).remove();
+    rmSync(this.folder, { recursive: true });
+  }
+}
