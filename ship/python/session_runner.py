@@ -28,6 +28,7 @@ CHANNEL = 3
 def main(arguments):
     os.umask(0o077)
     os.chdir("/")
+    _close_inherited()
     uid, arguments = (int(arguments[1]), arguments[2:]) if arguments[:1] == ["--uid"] else (None, arguments)
     mode, places = arguments[:1], arguments[1:]
     if mode == ["--end"]:
@@ -45,6 +46,16 @@ def main(arguments):
         guard.leave_guard(CHANNEL)
         run(CHANNEL, guarded=True, end=guard.end_descendants)
     run(CHANNEL, end=own_user.end_own if mode == ["--own-user"] else None)
+
+
+def _close_inherited():
+    """What was open where Bay was started, and came down to here, is not the session's."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > CHANNEL:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # the listing's own, closed by now
 
 
 def _be_first_out_of_memory():
