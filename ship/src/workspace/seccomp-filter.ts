@@ -2,8 +2,8 @@
  * A seccomp filter for sessions, as the bytes that `bwrap --seccomp` reads (classic BPF, struct sock_filter).
  *
  * It takes away what code in a sandbox does not need and what kernels are broken by: new user namespaces (with all the
- * powers inside them), mounts, keyrings, BPF, io_uring, and putting input into a terminal. Everything else is allowed:
- * the sandbox's walls are namespaces, an own uid and no capabilities.
+ * powers inside them), mounts, the kernel's log, keyrings, BPF, io_uring, and putting input into a terminal. Everything
+ * else is allowed: the sandbox's walls are namespaces, an own uid and no capabilities.
  */
 
 /** The numbers of one architecture. */
@@ -36,9 +36,9 @@ const ARCHITECTURES: Readonly<Partial<Record<NodeJS.Architecture, Syscalls>>> = 
     clone: 56,
     unshare: 272,
     ioctl: 16,
-    // pivot_root, mount, umount2, kexec_load, add_key, request_key, keyctl, perf_event_open, open_by_handle_at, setns,
-    // bpf, userfaultfd
-    denied: [155, 165, 166, 246, 248, 249, 250, 298, 304, 308, 321, 323],
+    // syslog, pivot_root, mount, umount2, kexec_load, add_key, request_key, keyctl, perf_event_open, open_by_handle_at,
+    // setns, bpf, userfaultfd
+    denied: [103, 155, 165, 166, 246, 248, 249, 250, 298, 304, 308, 321, 323],
   },
   arm64: {
     audit: 0xc00000b7,
@@ -46,7 +46,7 @@ const ARCHITECTURES: Readonly<Partial<Record<NodeJS.Architecture, Syscalls>>> = 
     unshare: 97,
     ioctl: 29,
     // The same, in the same order.
-    denied: [41, 40, 39, 104, 217, 218, 219, 241, 265, 268, 280, 282],
+    denied: [116, 41, 40, 39, 104, 217, 218, 219, 241, 265, 268, 280, 282],
   },
 };
 
