@@ -58,6 +58,8 @@ export const agentConfigSchema = z.object({
     prefixes: z.array(z.string()),
   }),
   sandbox,
+  /** Bytes of a session's /tmp, which lie in memory, and with it the size of its smaller kin. Unset: no bound of its own. */
+  tmpBytes: z.number().int().positive().optional(),
   /** More directories to bind read-only into sessions. */
   readOnlyPaths: z.array(z.string()).default([]),
   /** A resolv.conf to show inside, where the network is not the host's. */

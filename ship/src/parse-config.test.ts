@@ -19,6 +19,7 @@ const TCP = { kind: 'tcp', host: '0.0.0.0', port: 8123 };
 const ALL = {
   ...LEAST,
   sandbox: { kind: 'bwrap-uid', bwrap: '/usr/bin/bwrap' },
+  tmpBytes: 1_000_000,
   readOnlyPaths: ['/opt'],
   resolvConf: '/run/resolv.conf',
   environment: { LANG: 'C.UTF-8' },

@@ -30,6 +30,7 @@ export function parseConfig(text: string): AgentConfig {
     logLevel: read.has('logLevel') ? read.string('logLevel') : 'info',
   };
   if (config.token.length < 32) throw new Error('token is too short');
+  if (read.has('tmpBytes')) config.tmpBytes = read.positive('tmpBytes');
   if (read.has('resolvConf')) config.resolvConf = read.string('resolvConf');
   if (read.has('cgroup')) config.cgroup = parseCgroup(read.section('cgroup'));
   if (read.has('logFile')) {

@@ -81,19 +81,29 @@ function bubblewrap(config: AgentConfig, layout: SessionLayout): string[] {
     ],
     ...['--hostname', 'ship', '--clearenv', '--setenv', 'LANG', 'C.UTF-8'],
     ...['--ro-bind', '/usr', '/usr', ...USR_LINKS.flatMap(usrLink)],
-    ...['--proc', '/proc', '--dev', '/dev', '--perms', '1777', '--tmpfs', '/dev/shm'],
-    ...['--perms', '1777', '--tmpfs', '/tmp', '--tmpfs', '/run'],
+    ...['--proc', '/proc', '--dev', '/dev', ...tmpfs(config, '/dev/shm', 1 / 8)],
+    ...[...tmpfs(config, '/tmp', 1), ...tmpfs(config, '/run', 1 / 32, '0755')],
     ...parents(['/var/tmp', CPU_LIST, home.inside, socketDir.inside, supportDir.inside, '/etc/passwd', ...installed]),
-    ...['--perms', '1777', '--tmpfs', '/var/tmp'],
+    ...tmpfs(config, '/var/tmp', 1 / 8),
     ...['--ro-bind-try', CPU_LIST, CPU_LIST],
     ...etc(config, layout),
     ...['--bind', home.outside, home.inside, '--bind', socketDir.outside, socketDir.inside],
     // After the home and /tmp, since an installation may lie under a path that those cover.
     ...installed.flatMap((path) => ['--ro-bind-try', path, path]),
     ...['--ro-bind', supportDir.outside, supportDir.inside],
-    // With a user namespace the session's uid owns the root's tmpfs.
-    ...['--remount-ro', '/', '--chdir', '/', '--cap-drop', 'ALL'],
+    // With a user namespace the session's uid owns these.
+    ...['--remount-ro', '/dev', '--remount-ro', '/', '--chdir', '/', '--cap-drop', 'ALL'],
   ];
+}
+
+/**
+ * Files there lie in the ship's memory, and no kill frees it of them: unbounded, a session could fill its ship for good.
+ *
+ * @param part of the size of /tmp
+ */
+function tmpfs({ tmpBytes }: AgentConfig, path: string, part: number, mode = '1777'): string[] {
+  const size = tmpBytes === undefined ? [] : ['--size', String(Math.ceil(tmpBytes * part))];
+  return [...size, '--perms', mode, '--tmpfs', path];
 }
 
 /** bubblewrap makes a missing parent as closed as what is mounted below it; the session's uid must be able to pass. */

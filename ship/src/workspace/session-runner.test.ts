@@ -409,6 +409,15 @@ END
         expect((await runBash(test.runner, 'cat /tmp/shipyard-test-file')).stdout).toBe('mine\n');
         expect(existsSync('/tmp/shipyard-test-file')).toBe(false);
       });
+
+      it('bound what /tmp and its kin take of memory', async () => {
+        await using small = await startTestRunner(kind, { tmpBytes: 16 * 1024 * 1024 });
+        const { stdout } = await runBash(
+          small.runner,
+          'for d in /tmp /var/tmp /dev/shm; do head -c 64M /dev/zero > $d/fill 2>/dev/null; stat -c %s $d/fill; done',
+        );
+        expect(stdout.trim().split('\n').map(Number)).toEqual([16, 2, 2].map((mib) => mib * 1024 * 1024));
+      });
     });
   }
 });

@@ -16,12 +16,19 @@ export type AgentConfigInput = z.input<typeof agentConfigSchema>;
 export const AGENT_LOG_MAX_BYTES = 10 * 1024 * 1024;
 export const agentLogFile = (paths: DataPaths) => path.join(paths.log, 'agent.log');
 
+/**
+ * Of a ship's memory for a session's /tmp. What lies there stays when processes are killed for want of memory, and the
+ * agent, runners and kernels must find room beside it.
+ */
+const TMP_SHARE = 1 / 4;
+
 export interface AgentPlace {
   readonly runDir: string;
   readonly socketPath: string;
   readonly data: DataPaths;
   readonly mode: IsolationMode;
   readonly pythonPrefixes: readonly string[];
+  readonly boundsTmp: boolean;
   readonly resolvConf?: string;
   readonly cgroup?: ShipCgroup;
 }
@@ -44,6 +51,9 @@ export function agentConfigFor(
     supportDir: options.supportDir,
     python: { executable: options.pythonExecutable, prefixes: [...place.pythonPrefixes] },
     sandbox: sandboxFor(place.mode, options),
+    ...(place.boundsTmp && ship.spec.memoryBytes > 0
+      ? { tmpBytes: Math.floor(ship.spec.memoryBytes * TMP_SHARE) }
+      : {}),
     readOnlyPaths: [...(options.readOnlyPaths ?? [])],
     ...(place.resolvConf ? { resolvConf: place.resolvConf } : {}),
     environment: { ...options.shipEnvironment },

@@ -1,5 +1,5 @@
 import { StatusError } from '../../../proto/rpc/status-error.js';
-import { ownUid } from './host-tools.js';
+import { ownUid, runTool } from './host-tools.js';
 import { probeCgroups, type CgroupSupport } from './cgroups.js';
 import { probeIsolation, type IsolationMode } from './isolation-probe.js';
 import { findNetworkTools, type NetworkTools } from './network.js';
@@ -7,6 +7,8 @@ import { probeUplink } from './network-probe.js';
 import type { LocalDriverOptions } from './options.js';
 import { readPythonPrefixes } from './agent-config.js';
 import { digest } from './runtime-dir.js';
+
+const HELP_TIMEOUT_MS = 5000;
 
 /** What the driver found out about this machine, once. */
 export interface Machine {
@@ -16,6 +18,8 @@ export interface Machine {
   readonly networkTools?: NetworkTools;
   readonly cgroups: CgroupSupport;
   readonly pythonPrefixes: readonly string[];
+  /** Whether a session's /tmp can have a size. */
+  readonly boundsTmp: boolean;
   /** For people: what is not in force here, and why. */
   readonly warnings: readonly string[];
 }
@@ -23,17 +27,19 @@ export interface Machine {
 /** @throws StatusError DRIVER_REFUSED with the reason and the remedy */
 export async function exploreMachine(options: LocalDriverOptions, signal: AbortSignal): Promise<Machine> {
   const mode = await isolationMode(options, signal);
-  const [cgroups, pythonPrefixes, network] = await Promise.all([
+  const [cgroups, pythonPrefixes, boundsTmp, network] = await Promise.all([
     probeCgroups(digest(options.deploymentId), signal),
     readPythonPrefixes(options.pythonExecutable, signal),
+    canBoundTmp(mode, signal),
     chooseNetwork(mode, options, signal),
   ]);
   return {
     mode,
     cgroups,
     pythonPrefixes,
+    boundsTmp,
     ...network,
-    warnings: [...isolationWarnings(mode, options), ...network.warnings],
+    warnings: [...isolationWarnings(mode, options), ...tmpWarnings(mode, boundsTmp), ...network.warnings],
   };
 }
 
@@ -54,6 +60,18 @@ function isolationWarnings(mode: IsolationMode, options: LocalDriverOptions): st
     `LOCAL_DRIVER_ISOLATION=none: code of sessions runs as ${user} and sees and changes this user's files${held}`,
   ];
 }
+
+/** bubblewrap can since 0.7. */
+async function canBoundTmp(mode: IsolationMode, signal: AbortSignal): Promise<boolean> {
+  if (mode.outer === 'plain') return false;
+  const { stdout } = await runTool([mode.bwrap, '--help'], { timeoutMs: HELP_TIMEOUT_MS, signal });
+  return stdout.includes('--size ');
+}
+
+const tmpWarnings = (mode: IsolationMode, boundsTmp: boolean): string[] =>
+  mode.outer === 'plain' || boundsTmp
+    ? []
+    : ["a session can fill its ship's memory by its /tmp: bubblewrap is older than 0.7"];
 
 interface NetworkChoice {
   readonly network: Machine['network'];

@@ -108,6 +108,7 @@ async function begin(
       token,
       {
         ...{ runDir, socketPath, data, mode: machine.mode, pythonPrefixes: machine.pythonPrefixes },
+        boundsTmp: machine.boundsTmp,
         ...(resolvConf ? { resolvConf } : {}),
         ...(groups.cgroup ? { cgroup: groups.cgroup } : {}),
       },

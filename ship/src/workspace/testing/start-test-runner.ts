@@ -43,10 +43,11 @@ export interface TestRunner {
 /** A real runner in a temporary folder of its own. */
 export async function startTestRunner(
   kind: SandboxKind,
-  options: { environment?: Record<string, string>; python?: AgentConfig['python'] } = {},
+  options: { environment?: Record<string, string>; python?: AgentConfig['python']; tmpBytes?: number } = {},
 ): Promise<TestRunner> {
   const config = testConfig(kind, options.environment);
   if (options.python) config.python = options.python;
+  if (options.tmpBytes) config.tmpBytes = options.tmpBytes;
   const remove = (): void => removeBase(config);
   try {
     const binding = { sessionId: 'session-1', uid: TEST_UID, homeName: 'home-1' };
