@@ -9,6 +9,11 @@ const directions = [
   },
   { files: ['src/ships/**/*.ts'], forbid: ['src/gateway', 'src/grpc', 'src/drivers/local-driver', 'ship/src'] },
   { files: ['src/drivers/**/*.ts'], forbid: ['src/gateway', 'src/grpc', 'src/store', 'src/ship-clients'] },
+  // Probes are outsiders; of Bay they know how a ship's token is made.
+  {
+    files: ['probe/**/*.ts'],
+    forbid: ['src/gateway', 'src/grpc', 'src/ships', 'src/store', 'src/drivers', 'src/interceptors', 'ship'],
+  },
   { files: ['src/store/**/*.ts'], forbid: ['src/gateway', 'src/grpc', 'src/drivers', 'src/ship-clients', 'ship'] },
   { files: ['ship/src/python/**/*.ts'], forbid: ['src', 'ship/src/shell', 'ship/src/files'] },
   { files: ['ship/src/shell/**/*.ts'], forbid: ['src', 'ship/src/python', 'ship/src/files'] },

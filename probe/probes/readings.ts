@@ -1,0 +1,46 @@
+/** Secrets that others hold, in files and in processes. The attacker knows exactly where things lie, and reads it all. */
+import { judgeBySecret } from '../attack.js';
+import { notApplicable, type Probe } from '../probe.js';
+
+const wanted: readonly [secret: string, probe: string, attempts: string][] = [
+  ['neighbour-file', 'neighbour-files', 'read the files of another session in the same ship'],
+  ['neighbour-temporary', 'neighbour-tmp', 'read /tmp of another session in the same ship'],
+  ['neighbour-log', 'neighbour-log', 'read the execution log of another session in the same ship'],
+  ['neighbour-memory', 'neighbour-memory', "read the memory of another session's kernel"],
+  ['neighbour-process', 'neighbour-processes', "read environment and arguments of another session's processes"],
+  ['neighbour-key', 'neighbour-kernel-key', "read the key of another session's kernel"],
+  ['other-ship-file', 'other-ship-files', 'read the files of another ship'],
+  ['other-ship-temporary', 'other-ship-tmp', 'read /tmp of another ship'],
+  ['other-ship-log', 'other-ship-log', 'read the execution log of another ship'],
+  ['other-ship-memory', 'other-ship-memory', 'read the memory of processes of another ship'],
+  ['other-ship-process', 'other-ship-processes', 'read environment and arguments of processes of another ship'],
+  ['other-ship-name', 'other-ship-name', 'find out the names of sessions in other ships'],
+  ['agent-token', 'agent-token', "read its agent's token, in its configuration, memory or environment"],
+  ['other-agent-token', 'other-agent-token', "read the token of another ship's agent"],
+  ['deployment-key', 'deployment-key', 'read the key from which tokens of ships are made'],
+  ['access-token', 'access-token', "read Bay's access token"],
+  ['bay-environment', 'bay-environment', "read Bay's environment"],
+  ['host', 'host-files', 'read a file of the machine that all its users may read'],
+  ['shadow', 'host-passwords', "read the machine's password file"],
+];
+
+const WHY_NOT: Readonly<Record<string, string>> = {
+  host: 'the ships run on another machine',
+  shadow: 'this user may not read the password file, so that nothing could be compared',
+};
+
+export const readings: readonly Probe[] = wanted.map(([secret, name, attempts]) => ({
+  name,
+  attempts,
+  async run({ secrets, controls, sweep }) {
+    const text = secrets[secret];
+    if (text === undefined) return notApplicable(WHY_NOT[secret] ?? 'only a Bay of our own has secrets that we know');
+    const swept = await sweep();
+    if (!swept.attempts.some(({ attempt }) => attempt === 'reach the end'))
+      throw new Error('the look was not finished');
+    // The environment and the memory of the attacker's own other process are found by the same look, and its own file.
+    for (const control of [`environ holds ${controls.process}`, `mem holds ${controls.process}`])
+      judgeBySecret(swept, { secret: text, control });
+    return judgeBySecret(swept, { secret: text, control: controls.file });
+  },
+}));
