@@ -1,7 +1,7 @@
 import type { ContainerCreateOptions, HostConfig } from 'dockerode';
 import type { Isolation, Ship } from '../../ships/ship.js';
 import type { Engine } from './engine.js';
-import { INSIDE } from './inside.js';
+import { INSIDE } from '../inside.js';
 import { containerName, shipLabels } from './labels.js';
 import type { NetworkPolicy } from './network-policy.js';
 import { isOnHost, type EngineDriverOptions } from './options.js';

@@ -2,7 +2,7 @@ import type { Ship } from '../../ships/ship.js';
 import { CONFORMANCE_TOKEN, driverConformance, type ConformanceSubject } from '../conformance.js';
 import type { Driver } from '../driver.js';
 import { containerName } from './labels.js';
-import { helloOf, runIn } from './testing/agent-client.js';
+import { helloOf, runIn } from '../testing/agent-client.js';
 import { EngineShips } from './testing/engine-ships.js';
 import { testEngines } from './testing/test-engines.js';
 

@@ -3,7 +3,7 @@ import type { Log } from '../../telemetry/log.js';
 import { callEngine } from './call-engine.js';
 import type { Engine } from './engine.js';
 import { engineTrouble } from './engine-error.js';
-import { jsonLines } from './json-lines.js';
+import { jsonLines } from '../json-lines.js';
 
 /** As much of an engine's event as is used. */
 export interface EngineEvent {

@@ -2,7 +2,7 @@ import type { ContainerInfo } from 'dockerode';
 import type { FoundShip } from '../driver.js';
 import { bounded, type Engine } from './engine.js';
 import { toDriverError } from './engine-error.js';
-import { INSIDE } from './inside.js';
+import { INSIDE } from '../inside.js';
 import { LABEL, withLabels } from './labels.js';
 import type { EngineDriverOptions } from './options.js';
 import { removeContainer } from './remove-container.js';

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Log } from '../../telemetry/log.js';
 import type { Engine } from './engine.js';
-import { jsonLines } from './json-lines.js';
+import { jsonLines } from '../json-lines.js';
 
 /** Nothing new for so long: whoever should send it is not there. */
 const STALL_MS = 60_000;

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Endpoint } from '../driver.js';
-import { INSIDE, SOCKET_BELOW_DATA } from './inside.js';
+import { INSIDE, SOCKET_BELOW_DATA } from '../inside.js';
 import { isOnHost, type EngineDriverOptions } from './options.js';
 
 /** As the engine tells it when it inspects or lists a container. */

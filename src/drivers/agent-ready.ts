@@ -1,6 +1,6 @@
 import { createConnection } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Endpoint } from '../driver.js';
+import type { Endpoint } from './driver.js';
 
 /** Short, since a container's agent is ready any moment; a try costs next to nothing. */
 const PAUSE_MS = 4;

@@ -1,11 +1,11 @@
-import { ExecutionEvent, Lifetime } from '../../../../proto/gen/shipyard/execution/v1/execution.js';
-import { ExecutionServiceDefinition } from '../../../../proto/gen/shipyard/execution/v1/execution_service.js';
-import { ShipServiceDefinition } from '../../../../proto/gen/shipyard/ship/v1/ship.js';
-import { createClient } from '../../../../proto/rpc/client.js';
-import { foldLog } from '../../../e2e/ways/fold.js';
-import { grpcDialer, type DialledShip } from '../../../ship-clients/dial-ship.js';
-import type { RunAnswer } from '../../conformance.js';
-import type { Endpoint } from '../../driver.js';
+import { ExecutionEvent, Lifetime } from '../../../proto/gen/shipyard/execution/v1/execution.js';
+import { ExecutionServiceDefinition } from '../../../proto/gen/shipyard/execution/v1/execution_service.js';
+import { ShipServiceDefinition } from '../../../proto/gen/shipyard/ship/v1/ship.js';
+import { createClient } from '../../../proto/rpc/client.js';
+import { foldLog } from '../../e2e/ways/fold.js';
+import { grpcDialer, type DialledShip } from '../../ship-clients/dial-ship.js';
+import type { RunAnswer } from '../conformance.js';
+import type { Endpoint } from '../driver.js';
 
 const TIMEOUT_MS = 30_000;
 const SESSION = { sessionId: 'session', uid: 10_000, homeName: 'session-10000' };
