@@ -38,7 +38,7 @@ export const agentSockets = (temporaryFolder: string): string[] => [
 ];
 
 /** Where a ship's own agent might listen, as its sessions would see it. */
-export const OWN_AGENT_SOCKETS = ['/run/shipyard/*.sock', '/run/shipyard/*/*.sock', '/ship/*.sock', '/ship/*/*.sock'];
+export const OWN_AGENT_SOCKETS = ['/run/shipyard/*.sock', '/run/shipyard/*/*.sock', '/ship/run/*.sock'];
 
 export const AGENT_PORT = 8123;
 

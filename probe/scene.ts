@@ -126,6 +126,7 @@ async function plant(session: Session, who: string, port: number): Promise<Recor
     log: newSecret(`${who}-log`),
     memory: newSecret(`${who}-memory`),
     process: newSecret(`${who}-process`),
+    arguments: newSecret(`${who}-arguments`),
   };
   await session.writeText('secret.txt', secrets.file);
   await session.run({ command: { argv: ['python3', '-c', `open('/tmp/secret', 'w').write('${secrets.temporary}')`] } });
@@ -133,14 +134,14 @@ async function plant(session: Session, who: string, port: number): Promise<Recor
   await session.cell(`secret = '${secrets.memory}'`);
   const connection = 'import ipykernel, json; print(json.load(open(ipykernel.get_connection_file()))["key"])';
   const key = (await session.cell(connection)).trim();
-  await hold(session, secrets.process, port);
+  await hold(session, secrets.process, port, secrets.arguments);
   return Object.fromEntries(Object.entries({ ...secrets, key }).map(([name, text]) => [`${who}-${name}`, text]));
 }
 
-/** Leaves a process running that has the secret in its environment, arguments and memory, and serves it on a port. */
-async function hold(session: Session, secret: string, port: number): Promise<void> {
+/** Leaves a process running that has the secret in its environment and its memory, and serves it on a port. */
+async function hold(session: Session, secret: string, port: number, argument = ''): Promise<void> {
   const args = { port, abstract: newSecret('socket'), shared: randomInt(1, 2 ** 31) };
-  const argv = [...attackCommand('resident', args), secret];
+  const argv = [...attackCommand('resident', args), argument];
   await session.start(RESIDENT, { command: { argv, env: { PROBE_SECRET: secret }, background: true } });
 }
 

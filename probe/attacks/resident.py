@@ -1,6 +1,7 @@
 """Not an attack: a process that holds a secret in every way that a process can. It runs in the sessions that are robbed.
 
-ARGS: port, abstract (name of a socket), shared (key of a segment); the secret comes as environment and argument
+ARGS: port, abstract (name of a socket), shared (key of a segment); the secret comes in the environment, and another one as
+an argument
 """
 
 SECRET = os.environ["PROBE_SECRET"]

@@ -7,13 +7,15 @@ const wanted: readonly [secret: string, probe: string, attempts: string][] = [
   ['neighbour-temporary', 'neighbour-tmp', 'read /tmp of another session in the same ship'],
   ['neighbour-log', 'neighbour-log', 'read the execution log of another session in the same ship'],
   ['neighbour-memory', 'neighbour-memory', "read the memory of another session's kernel"],
-  ['neighbour-process', 'neighbour-processes', "read environment and arguments of another session's processes"],
+  ['neighbour-process', 'neighbour-processes', "read environment and memory of another session's processes"],
+  ['neighbour-arguments', 'neighbour-arguments', "read command lines of another session's processes"],
   ['neighbour-key', 'neighbour-kernel-key', "read the key of another session's kernel"],
   ['other-ship-file', 'other-ship-files', 'read the files of another ship'],
   ['other-ship-temporary', 'other-ship-tmp', 'read /tmp of another ship'],
   ['other-ship-log', 'other-ship-log', 'read the execution log of another ship'],
   ['other-ship-memory', 'other-ship-memory', 'read the memory of processes of another ship'],
-  ['other-ship-process', 'other-ship-processes', 'read environment and arguments of processes of another ship'],
+  ['other-ship-process', 'other-ship-processes', 'read environment and memory of processes of another ship'],
+  ['other-ship-arguments', 'other-ship-arguments', 'read command lines of processes of another ship'],
   ['other-ship-name', 'other-ship-name', 'find out the names of sessions in other ships'],
   ['agent-token', 'agent-token', "read its agent's token, in its configuration, memory or environment"],
   ['other-agent-token', 'other-agent-token', "read the token of another ship's agent"],
@@ -32,8 +34,10 @@ const WHY_NOT: Readonly<Record<string, string>> = {
 export const readings: readonly Probe[] = wanted.map(([secret, name, attempts]) => ({
   name,
   attempts,
-  async run({ secrets, controls, sweep }) {
+  async run({ secrets, controls, sweep, ships }) {
     const text = secrets[secret];
+    if (secret === 'neighbour-arguments' && ships.attacked.isolation?.kind === 'container')
+      return notApplicable("sessions of one container see each other's command lines, as SECURITY.md says");
     if (text === undefined) return notApplicable(WHY_NOT[secret] ?? 'only a Bay of our own has secrets that we know');
     const swept = await sweep();
     if (!swept.attempts.some(({ attempt }) => attempt === 'reach the end'))
