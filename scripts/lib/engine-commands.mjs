@@ -6,6 +6,8 @@ import path from 'node:path';
 export const ROOTLESS_USER = 'shipyard-rootless';
 export const ROOTLESS_HOME = `/var/lib/${ROOTLESS_USER}`;
 
+const LOW_LIMITS = '["nofile=4096:4096","nproc=4096:4096"]';
+
 /**
  * What starts an engine of our own on a place of its own, and in which environment.
  *
@@ -31,14 +33,11 @@ export function engineCommand(kind, place) {
 
 /** What a machine without systemd, with the old control groups or with low limits needs; harmless on others. */
 function containersConf() {
-  const limits = ['nofile', 'nproc'].flatMap((name) => {
-    const most = hardLimit(name);
-    // Equal, since the Docker-compatible interface of Podman 4 mixes the two up.
-    return most === undefined ? [] : [`"${name}=${most}:${most}"`];
-  });
+  // Equal, since the Docker-compatible interface of Podman 4 mixes soft and hard up; low, since Podman lowers its own.
+  const limits = isBelow('Max open files', 1_048_576) || isBelow('Max processes', 4_194_304) ? LOW_LIMITS : undefined;
   return [
     '[containers]',
-    ...(limits.length > 0 ? [`default_ulimits=[${limits.join(',')}]`] : []),
+    ...(limits ? [`default_ulimits=${limits}`] : []),
     '[network]',
     'network_backend="netavark"',
     '[engine]',
@@ -50,15 +49,12 @@ function containersConf() {
   ].join('\n');
 }
 
-/** The hard limit where it is lower than what Podman asks for by itself. */
-function hardLimit(name) {
-  const row = { nofile: 'Max open files', nproc: 'Max processes' }[name];
-  const most = { nofile: 1_048_576, nproc: 4_194_304 }[name];
+/** Whether a hard limit of ours is lower than what Podman asks for by itself. */
+function isBelow(row, wanted) {
   const line = readFileSync('/proc/self/limits', 'utf8')
     .split('\n')
     .find((text) => text.startsWith(row));
-  const hard = Number(line?.slice(row.length).trim().split(/\s+/)[1]);
-  return hard < most ? hard : undefined;
+  return Number(line?.slice(row.length).trim().split(/\s+/)[1]) < wanted;
 }
 
 function asRootlessUser(command, env, place) {

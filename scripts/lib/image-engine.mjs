@@ -40,9 +40,8 @@ export class ImageEngine {
 
   /** Makes an image of a file system, given as a tar archive. */
   async import(file, name) {
-    const at = name.lastIndexOf(':');
-    const options = { repo: name.slice(0, at), tag: name.slice(at + 1) };
-    await this.#follow(await this.#docker.importImage(file, options), () => {});
+    // The whole name as the repository: Podman 4 does not look at a tag beside it.
+    await this.#follow(await this.#docker.importImage(file, { repo: name }), () => {});
   }
 
   /**
