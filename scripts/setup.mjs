@@ -28,8 +28,10 @@ function checkNode() {
     fail(`Node ${process.versions.node} is too old: Shipyard needs 20.19 or later.`, 3);
 }
 
+/** Loads each of them; better-sqlite3, of which src/store/sqlite.ts tells the versions, does so with its first database. */
 function nativesWork() {
-  const load = "for (const name of ['better-sqlite3', 'node-pty', 'zeromq']) require(name)";
+  const sqlite = Number(process.versions.napi) >= 10 ? 'better-sqlite3' : 'better-sqlite3-12';
+  const load = `new (require('${sqlite}'))(':memory:'); require('node-pty'); require('zeromq');`;
   return works(process.execPath, ['-e', load], { cwd: root });
 }
 

@@ -1,4 +1,4 @@
-import Sqlite from 'better-sqlite3';
+import { Sqlite, type SqliteDatabase } from './sqlite.js';
 import { StoreError } from './store-error.js';
 
 /**
@@ -29,7 +29,7 @@ export function lockDatabase(file: string): { release(): void } {
   return { release: () => db.close() };
 }
 
-function readHolder(db: Sqlite.Database): string {
+function readHolder(db: SqliteDatabase): string {
   try {
     const holder = db.prepare('SELECT pid, since FROM holder').get() as { pid: number; since: string } | undefined;
     return holder ? ` (process ${holder.pid}, since ${holder.since})` : '';

@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
-import Sqlite from 'better-sqlite3';
 import { existsSync, mkdtempSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { silentLog } from '../telemetry/log.js';
 import { SCHEMA_VERSION } from './migrations.js';
+import { Sqlite } from './sqlite.js';
 import { Store } from './store.js';
 
 /** The tables as the original makes them, with the times as SQLAlchemy writes them. */

@@ -1,7 +1,7 @@
-import type Sqlite from 'better-sqlite3';
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import type { Log } from '../telemetry/log.js';
 import { applyMigrations } from './migrations.js';
+import type { SqliteDatabase } from './sqlite.js';
 
 export interface ImportDefaults {
   readonly cpus: number;
@@ -12,7 +12,7 @@ export interface ImportDefaults {
 }
 
 /** Whether the file holds the original Shipyard's tables. */
-export function isOriginal(db: Sqlite.Database): boolean {
+export function isOriginal(db: SqliteDatabase): boolean {
   return columnsOf(db, 'ships').includes('container_id') && columnsOf(db, 'session_ships').includes('session_id');
 }
 
@@ -21,7 +21,7 @@ export function isOriginal(db: Sqlite.Database): boolean {
  * stopped one, so that a session that comes back is restored where its data folder is there. One transaction: a crash
  * leaves the original as it was.
  */
-export function importOriginal(db: Sqlite.Database, file: string, defaults: ImportDefaults, log: Log): void {
+export function importOriginal(db: SqliteDatabase, file: string, defaults: ImportDefaults, log: Log): void {
   const copy = copyAside(db, file);
   const ships = db.prepare('SELECT * FROM ships ORDER BY created_at, id').all() as OriginalShip[];
   const sessions = db.prepare('SELECT * FROM session_ships ORDER BY created_at, id').all() as OriginalSession[];
@@ -60,7 +60,7 @@ interface OriginalSession {
 }
 
 /** Whole or not at all, with what is in the journal; an earlier copy is never overwritten. */
-function copyAside(db: Sqlite.Database, file: string): string {
+function copyAside(db: SqliteDatabase, file: string): string {
   let copy = `${file}.original`;
   for (let number = 1; existsSync(copy); number += 1) copy = `${file}.original.${number}`;
   const part = `${file}.original-part`;
@@ -70,7 +70,7 @@ function copyAside(db: Sqlite.Database, file: string): string {
   return copy;
 }
 
-function insertShip(db: Sqlite.Database, ship: OriginalShip, defaults: ImportDefaults): void {
+function insertShip(db: SqliteDatabase, ship: OriginalShip, defaults: ImportDefaults): void {
   db.prepare(
     `INSERT INTO ships (id, state, incarnation, fence, driver, cpus, memory_bytes, max_session_num, ttl_seconds, create_time, update_time, state_reason)
      VALUES (?, 'STOPPED', 1, 1, 'docker', ?, ?, ?, ?, ?, ?, 'imported from the original Shipyard')`,
@@ -90,7 +90,7 @@ function insertShip(db: Sqlite.Database, ship: OriginalShip, defaults: ImportDef
  * oldest of them gets it, the others get their own.
  */
 function insertLeases(
-  db: Sqlite.Database,
+  db: SqliteDatabase,
   ships: ReadonlySet<string>,
   sessions: readonly OriginalSession[],
   defaults: ImportDefaults,
@@ -137,6 +137,6 @@ function toMilliseconds(text: string | null, fallback: Date): number {
   return Number.isNaN(time) ? fallback.getTime() : time;
 }
 
-function columnsOf(db: Sqlite.Database, table: string): string[] {
+function columnsOf(db: SqliteDatabase, table: string): string[] {
   return db.prepare('SELECT name FROM pragma_table_info(?)').pluck().all(table) as string[];
 }

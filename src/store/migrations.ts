@@ -1,4 +1,4 @@
-import type Sqlite from 'better-sqlite3';
+import type { SqliteDatabase } from './sqlite.js';
 import { StoreError } from './store-error.js';
 
 /** Each entry leads from the version of its index to the next. An entry that was released never changes. */
@@ -79,7 +79,7 @@ const MIGRATIONS: readonly string[] = [
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
 /** 0 for an empty file; undefined for a file with tables that are not ours. */
-export function readSchemaVersion(db: Sqlite.Database): number | undefined {
+export function readSchemaVersion(db: SqliteDatabase): number | undefined {
   const tables = db.prepare(`SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`);
   const names = tables.pluck().all() as string[];
   if (names.length === 0) return 0;
@@ -93,7 +93,7 @@ export function readSchemaVersion(db: Sqlite.Database): number | undefined {
  *
  * @throws StoreError where the file was written by a newer program
  */
-export function migrate(db: Sqlite.Database, file: string): void {
+export function migrate(db: SqliteDatabase, file: string): void {
   const version = readSchemaVersion(db);
   if (version === undefined) throw new StoreError(`${file} is a database of another program`);
   if (version > SCHEMA_VERSION) {
@@ -106,7 +106,7 @@ export function migrate(db: Sqlite.Database, file: string): void {
 }
 
 /** Within the caller's transaction. */
-export function applyMigrations(db: Sqlite.Database, from: number): void {
+export function applyMigrations(db: SqliteDatabase, from: number): void {
   for (const migration of MIGRATIONS.slice(from)) db.exec(migration);
   db.prepare(
     `INSERT INTO meta (key, value) VALUES ('schema_version', ?) ON CONFLICT DO UPDATE SET value = excluded.value`,

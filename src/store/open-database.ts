@@ -1,4 +1,3 @@
-import Sqlite from 'better-sqlite3';
 import { Kysely, SqliteDialect } from 'kysely';
 import { randomUUID } from 'node:crypto';
 import { chmodSync, mkdirSync } from 'node:fs';
@@ -8,6 +7,7 @@ import { lockDatabase } from './database-lock.js';
 import { importOriginal, isOriginal, type ImportDefaults } from './import-original.js';
 import { migrate } from './migrations.js';
 import type { Database } from './schema.js';
+import { Sqlite, type SqliteDatabase } from './sqlite.js';
 import { StoreError } from './store-error.js';
 
 export interface OpenDatabaseOptions {
@@ -51,7 +51,7 @@ export function openDatabase(options: OpenDatabaseOptions): OpenDatabase {
   }
 }
 
-function openSqlite({ file, log, importDefaults, now }: OpenDatabaseOptions): Sqlite.Database {
+function openSqlite({ file, log, importDefaults, now }: OpenDatabaseOptions): SqliteDatabase {
   const sqlite = new Sqlite(file, { timeout: 5000 });
   try {
     if (isOriginal(sqlite)) importOriginal(sqlite, file, { ...importDefaults, now }, log);
@@ -68,7 +68,7 @@ function openSqlite({ file, log, importDefaults, now }: OpenDatabaseOptions): Sq
   }
 }
 
-function readDeploymentId(sqlite: Sqlite.Database): string {
+function readDeploymentId(sqlite: SqliteDatabase): string {
   sqlite.prepare(`INSERT INTO meta (key, value) VALUES ('deployment_id', ?) ON CONFLICT DO NOTHING`).run(randomUUID());
   return sqlite.prepare(`SELECT value FROM meta WHERE key = 'deployment_id'`).pluck().get() as string;
 }
