@@ -6,6 +6,7 @@ import path from 'node:path';
 import { startReferenceKernel } from './lib/reference-kernel.js';
 import { show, type Row } from './lib/stats.js';
 import { System } from './lib/system.js';
+import { within } from './lib/within.js';
 import { firstOutput, output, roundTrip } from './rows/cells.js';
 import { createToFirstAnswer } from './rows/create.js';
 import { echo } from './rows/echo.js';
@@ -19,10 +20,15 @@ const quick = process.argv.includes('--quick');
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 const rounds = (full: number) => (quick ? 1 : full);
 const failures: string[] = [];
+/** A row that takes longer hangs. */
+const ROW_MS = 15 * 60_000;
 
 const environment = { MAX_UPLOAD_SIZE: '2000000000', MAX_SHIP_NUM: '40', SHIPYARD_PYTHON: python };
 const system = await System.start(environment);
-const reference = await startReferenceKernel(python);
+const reference = await startReferenceKernel(python).catch(async (error: unknown) => {
+  await system.stop();
+  throw error;
+});
 
 const ROWS: Record<string, () => Promise<Row | Row[]>> = {
   cells: () => roundTrip(system, reference, rounds(7), '1+1 through HTTP / jupyter_client direct', ['≤ 0.95', '≤ 1.6']),
@@ -40,7 +46,7 @@ const ROWS: Record<string, () => Promise<Row | Row[]>> = {
 try {
   for (const [name, rows] of Object.entries(ROWS)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
-    for (const row of [await rows()].flat()) console.log(show(row));
+    for (const row of [await within(`the figures of "${name}"`, rows(), ROW_MS)].flat()) console.log(show(row));
   }
 } finally {
   await reference.stop();

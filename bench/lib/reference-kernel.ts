@@ -1,28 +1,24 @@
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import path from 'node:path';
-
-const root = path.resolve(import.meta.dirname, '../..');
+import { LineProgram } from './line-program.js';
 
 /** jupyter_client on a stock kernel, as bench/reference/jupyter.py describes it. */
 export async function startReferenceKernel(python: string): Promise<ReferenceKernel> {
-  const child = spawn(python, [path.join(root, 'bench/reference/jupyter.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const next = async (): Promise<unknown> => {
-    const line: IteratorResult<string, undefined> = await lines.next();
-    if (line.done) throw new Error('the reference kernel ended');
-    return JSON.parse(line.value) as unknown;
-  };
-  await next();
+  const program = new LineProgram(python, 'jupyter.py');
   const ask = async <T>(command: object): Promise<T> => {
-    child.stdin.write(`${JSON.stringify(command)}\n`);
-    return (await next()) as T;
+    const text = JSON.stringify(command);
+    program.send(text);
+    return JSON.parse(await program.next(`the answer to ${text}`)) as T;
   };
+  try {
+    await program.next('the first answer of a kernel');
+  } catch (error) {
+    await program.stop();
+    throw error;
+  }
   return {
     cells: (count) => ask<number[]>({ cells: count }),
     run: (code) => ask({ run: code }),
     firstOutput: (code) => ask<number>({ first_output: code }),
-    stop: () => new Promise((resolve) => (child.once('exit', () => resolve()), child.stdin.end())),
+    stop: () => program.stop(),
   };
 }
 

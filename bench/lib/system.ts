@@ -21,6 +21,15 @@ export class System {
 
   static async start(environment: Record<string, string> = {}): Promise<System> {
     const bay = await startOwnBay(environment);
+    try {
+      return await System.#createShip(bay);
+    } catch (error) {
+      await bay.stop();
+      throw error;
+    }
+  }
+
+  static async #createShip(bay: OwnBay): Promise<System> {
     const link = await dialMux(`127.0.0.1:${bay.grpcPort}`, { token: bay.token, signal: AbortSignal.timeout(10_000) });
     const bayService = createClient(BayServiceDefinition, link.connection);
     const { shipId } = await bayService.createShip({
@@ -42,11 +51,8 @@ export class System {
 
   /** `POST /ship/{id}/exec`; answers `data`. */
   async exec<T>(type: string, payload: object): Promise<T> {
-    const answer = (await this.request(
-      'POST',
-      `/ship/${this.shipId}/exec`,
-      Buffer.from(JSON.stringify({ type, payload })),
-    )) as { data: T };
+    const body = Buffer.from(JSON.stringify({ type, payload }));
+    const answer = (await this.request('POST', `/ship/${this.shipId}/exec`, body)) as { data: T };
     return answer.data;
   }
 

@@ -1,11 +1,24 @@
 """Waits for the first reply and idle of a kernel that somebody else starts: `first_reply.py FOLDER`.
 
-Writes FOLDER/connection.json (ipc), says "ready", and says "answered" when `1+1` was. Ends at the end of stdin.
+Writes FOLDER/connection.json (ipc), says "ready", and says "answered" when `1+1` was. Ends at the end of stdin, also
+while it waits.
 """
+import os
 import sys
+import threading
 import time
+
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
+
+
+def end_with_input():
+    sys.stdin.read()
+    os._exit(0)
+
+
+watcher = threading.Thread(target=end_with_input, daemon=True)
+watcher.start()
 
 folder = sys.argv[1]
 file, _ = write_connection_file(f"{folder}/connection.json", transport="ipc", ip=f"{folder}/k", key=b"bench")
@@ -35,5 +48,4 @@ while not answered:
             break
     answered = reply
 print("answered", flush=True)
-sys.stdin.read()
-client.stop_channels()
+watcher.join()

@@ -1,11 +1,10 @@
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { BareKernel } from '../lib/bare-kernel.js';
+import { LineProgram } from '../lib/line-program.js';
 import { interleave, median, type Row } from '../lib/stats.js';
 import type { System } from '../lib/system.js';
-
-const root = path.resolve(import.meta.dirname, '../..');
+import { within } from '../lib/within.js';
 
 /** `POST /ship` to the first Python answer, against bubblewrap and a bare kernel launcher to its first reply. */
 export async function createToFirstAnswer(system: System, python: string, rounds: number): Promise<Row> {
@@ -24,7 +23,7 @@ export async function createToFirstAnswer(system: System, python: string, rounds
     return elapsed;
   };
   await ours();
-  const result = await interleave(rounds, ours, () => bareKernel(python));
+  const result = await interleave(rounds, ours, () => bareKernel(python, system.bay.folder));
   return {
     name: 'create to first Python answer / bwrap + bare ipykernel',
     value: median(result.ratios),
@@ -40,47 +39,29 @@ async function call<T>(system: System, method: string, route: string, session: s
     'x-session-id': session,
     'content-type': 'application/json',
   };
-  const response = await fetch(system.bay.url + route, { method, headers, body: body ? JSON.stringify(body) : null });
-  const text = await response.text();
+  const answer = fetch(system.bay.url + route, { method, headers, body: body ? JSON.stringify(body) : null });
+  const response = await within(`${method} ${route}`, answer);
+  const text = await within(`the answer to ${method} ${route}`, response.text());
   if (!response.ok) throw new Error(`${method} ${route}: ${response.status} ${text}`);
   return (text === '' ? undefined : JSON.parse(text)) as T;
 }
 
 /** One kernel in a bubblewrap of its own, from the spawn to its first reply and idle; the client is ready before. */
-async function bareKernel(python: string): Promise<number> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'shipyard-bench-'));
-  const client = spawn(python, [path.join(root, 'bench/reference/first_reply.py'), folder], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const line = () =>
-    new Promise<string>((resolve) => client.stdout.once('data', (data: Buffer) => resolve(data.toString())));
-  await line();
-  const started = performance.now();
-  const answered = line();
-  const sandbox = [
-    '--dev-bind',
-    '/',
-    '/',
-    '--proc',
-    '/proc',
-    '--dev',
-    '/dev',
-    '--unshare-all',
-    '--die-with-parent',
-    '--bind',
-    folder,
-    folder,
-  ];
-  const kernel = spawn(
-    'bwrap',
-    [...sandbox, python, '-m', 'ipykernel_launcher', '-f', path.join(folder, 'connection.json')],
-    { stdio: ['ignore', 'ignore', 'ignore'] },
-  );
-  await answered;
-  const elapsed = performance.now() - started;
-  kernel.kill('SIGKILL');
-  client.stdin.end();
-  await new Promise((resolve) => client.once('exit', resolve));
-  rmSync(folder, { recursive: true, force: true });
-  return elapsed;
+async function bareKernel(python: string, parent: string): Promise<number> {
+  const folder = mkdtempSync(path.join(parent, 'bare-'));
+  const client = new LineProgram(python, 'first_reply.py', folder);
+  try {
+    await client.next('a client that is ready');
+    const started = performance.now();
+    const kernel = new BareKernel(python, folder);
+    try {
+      await Promise.race([client.next('the first answer of a bare kernel'), kernel.ended]);
+      return performance.now() - started;
+    } finally {
+      await kernel.stop();
+    }
+  } finally {
+    await client.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
 }

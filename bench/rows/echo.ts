@@ -9,10 +9,10 @@ import {
 } from '@grpc/grpc-js';
 import { fork, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { interleave, median, type Row } from '../lib/stats.js';
 import type { System } from '../lib/system.js';
+import { within } from '../lib/within.js';
 
 const identity = (value: Buffer) => value;
 const service: ServiceDefinition = {
@@ -32,10 +32,10 @@ const WARM_UP_ROUNDS = 10;
 
 /** A small call that goes client → Bay → Ship over two mux hops, against one plain unary hop of grpc-js. */
 export async function echo(system: System, rounds: number): Promise<Row> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'shipyard-bench-'));
+  const folder = mkdtempSync(path.join(system.bay.folder, 'bench-'));
   const address = `unix:${path.join(folder, 's')}`;
   const child: ChildProcess = fork(import.meta.filename, [address], { execArgv: process.execArgv });
-  await new Promise((resolve) => child.once('message', resolve));
+  await within('the server of the reference', new Promise((resolve) => child.once('message', resolve)));
   const Client = makeGenericClientConstructor(service, 'Echo');
   const client = new Client(address, credentials.createInsecure()) as unknown as {
     echo(request: Buffer, done: (error: Error | null, answer: Buffer) => void): void;

@@ -2,7 +2,6 @@ import { createReadStream, createWriteStream, mkdtempSync, rmSync } from 'node:f
 import { open, rename, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { interleave, median, type Row } from '../lib/stats.js';
@@ -13,7 +12,7 @@ const CHUNK = 256 * 1024;
 
 /** GET and PUT of 200 MB over /v1, against a bare node:http server with the same file, read and written as Ship must. */
 export async function files(system: System, rounds: number): Promise<Row[]> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'shipyard-bench-'));
+  const folder = mkdtempSync(path.join(system.bay.folder, 'bench-'));
   const file = path.join(folder, 'file');
   await writeFile(file, Buffer.alloc(SIZE, 'x'));
   const server = bareServer(file);

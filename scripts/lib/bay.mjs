@@ -6,6 +6,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { root } from './run.mjs';
 
+/** Bay gives open calls 10 s, then ends its ships. */
+const STOP_MS = 60_000;
+
 /**
  * A Bay of its own on free loopback ports, with the local driver, an own token and a folder of its own for everything it
  * keeps; its ships end with it. For the demo, the end-to-end suite and the benchmarks.
@@ -64,7 +67,9 @@ class OwnBay {
 
   async stop() {
     this.#process.kill('SIGTERM');
+    const impatience = setTimeout(() => this.#process.kill('SIGKILL'), STOP_MS);
     const status = await this.exited;
+    clearTimeout(impatience);
     rmSync(this.folder, { recursive: true, force: true });
     this.#watchdog.stdin.end('keep\n');
     return status;
