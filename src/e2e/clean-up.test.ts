@@ -1,17 +1,14 @@
 /** The demo leaves nothing behind: not at its end, not when it is killed, not when its Bay is. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { eventually, processesWith } from './testing/processes.js';
 
 const root = path.resolve(import.meta.dirname, '../..');
-const foldersNow = () => new Set(readdirSync(tmpdir()).filter((name) => /^shipyard-[A-Za-z0-9]{6}$/.test(name)));
 
 /** What one demo made on this machine, as far as can be seen from outside. */
 class Demo {
-  readonly #before = foldersNow();
   readonly process: ChildProcess = spawn(process.execPath, [path.join(root, 'scripts/demo.mjs')], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -21,7 +18,8 @@ class Demo {
   );
   output = '';
   shipId = '';
-  folders: string[] = [];
+  /** Where Bay runs, and keeps everything. */
+  folder = '';
   bayPid = 0;
 
   async shipIsUp(): Promise<void> {
@@ -31,19 +29,21 @@ class Demo {
       if (this.shipId !== '') break;
     }
     this.process.stdout?.on('data', (data: Buffer) => (this.output += data.toString()));
-    this.folders = [...foldersNow()].filter((name) => !this.#before.has(name)).map((name) => path.join(tmpdir(), name));
     const children = readFileSync(`/proc/${this.process.pid}/task/${this.process.pid}/children`, 'utf8')
       .trim()
       .split(' ')
       .map(Number);
     this.bayPid = children.find((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('bay.js')) ?? 0;
-    expect([this.shipId.length, this.folders.length > 0, this.bayPid > 0]).toEqual([36, true, true]);
+    this.folder = readlinkSync(`/proc/${this.bayPid}/cwd`);
+    expect(this.shipId).toHaveLength(36);
+    expect(this.folder).toMatch(/\/shipyard-\w{6}$/);
   }
 
   async nothingIsLeft(): Promise<void> {
     const left = () => [
       ...processesWith(this.shipId),
-      ...this.folders.flatMap((folder) => [...processesWith(folder), ...(existsSync(folder) ? [folder] : [])]),
+      ...processesWith(this.folder),
+      ...(existsSync(this.folder) ? [this.folder] : []),
       ...(existsSync(`/proc/${this.bayPid}`) ? [this.bayPid] : []),
     ];
     await eventually('nothing is left', () => left().length === 0, 15_000);

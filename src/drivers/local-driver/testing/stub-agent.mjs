@@ -43,6 +43,7 @@ function sessionCommand(homeName, uid, argv) {
   const view = [
     ...['--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp', '--unshare-pid', '--unshare-ipc'],
     ...['--dir', '/tmp/home', '--bind', home, '/tmp/home', '--cap-drop', 'ALL'],
+    ...nodeBelowTmp(),
     ...(config.resolvConf && existsSync('/etc/resolv.conf')
       ? ['--ro-bind', config.resolvConf, '/etc/resolv.conf']
       : []),
@@ -66,6 +67,14 @@ function sessionCommand(homeName, uid, argv) {
   const keep = ['--cap-add', 'CAP_SETUID', '--cap-add', 'CAP_SETGID', '--chdir', '/'];
   const become = ['setpriv', '--reuid', `${uid}`, '--regid', `${uid}`, '--clear-groups', '--no-new-privs'];
   return [bwrap, ...view, ...keep, '--', ...become, 'env', '-C', '/tmp/home/workspace', ...argv];
+}
+
+/** Tests run this very Node in sessions; bubblewrap would make the folders above it as closed as it likes. */
+function nodeBelowTmp() {
+  const folders = [];
+  for (let folder = path.dirname(process.execPath); folder.startsWith('/tmp/'); folder = path.dirname(folder))
+    folders.unshift('--perms', '0755', '--dir', folder);
+  return folders.length > 0 ? [...folders, '--ro-bind', process.execPath, process.execPath] : [];
 }
 
 function run([command, ...args]) {
