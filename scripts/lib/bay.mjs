@@ -1,17 +1,18 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, openSync, closeSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { root } from './run.mjs';
+import { startBayContainer, startBayProcess } from './bay-process.mjs';
 
 /** Bay gives open calls 10 s, then ends its ships. */
 const STOP_MS = 60_000;
 
 /**
- * A Bay of its own on free loopback ports, with the local driver, an own token and a folder of its own for everything it
- * keeps; its ships end with it. For the demo, the end-to-end suite and the benchmarks.
+ * A Bay of its own on free loopback ports, with an own token and a folder of its own for everything it keeps; its ships end
+ * with it. For the demo, the end-to-end suite and the benchmarks. SHIPYARD_TEST_DRIVER names the driver, `local` else; with
+ * `docker` and `podman` Bay runs in a container of that engine.
  *
  * @param {Record<string, string>} environment more configuration
  */
@@ -20,6 +21,8 @@ export async function startOwnBay(environment = {}) {
   await bay.restart();
   return bay;
 }
+
+const IN_CONTAINER = new Set(['docker', 'podman']);
 
 class OwnBay {
   folder = mkdtempSync(path.join(tmpdir(), 'shipyard-'));
@@ -41,16 +44,13 @@ class OwnBay {
 
   /** After the first start a watchdog waits for this process's end: killed or not, Bay and the folder go with it. */
   async restart() {
-    const log = openSync(path.join(this.folder, 'bay.log'), 'a');
-    this.#process = spawn(process.execPath, [path.join(root, 'dist/bay.js')], {
-      cwd: this.folder,
-      stdio: ['ignore', log, log],
-      env: { ...process.env, ...this.#configuration(), ...this.#environment },
-    });
-    closeSync(log);
+    const environment = { ...this.#configuration(), ...this.#environment };
+    const ports = [this.port, this.grpcPort];
+    const start = IN_CONTAINER.has(environment.CONTAINER_DRIVER) ? startBayContainer : startBayProcess;
+    this.#process = await start({ folder: this.folder, environment, ports });
     this.#watchdog?.stdin.end('keep\n');
     this.#watchdog = startWatchdog(this.folder, this.#process.pid);
-    this.exited = new Promise((resolve) => this.#process.once('exit', (code, signal) => resolve(signal ?? code)));
+    this.exited = this.#process.exited;
     try {
       await ready(this.url, this.exited);
     } catch (error) {
@@ -77,7 +77,8 @@ class OwnBay {
 
   #configuration() {
     return {
-      CONTAINER_DRIVER: 'local',
+      CONTAINER_DRIVER: process.env.SHIPYARD_TEST_DRIVER ?? 'local',
+      DOCKER_NETWORK: 'shipyard-test',
       HOST: '127.0.0.1',
       PORT: `${this.port}`,
       GRPC_PORT: `${this.grpcPort}`,

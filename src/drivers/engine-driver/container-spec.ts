@@ -2,7 +2,7 @@ import type { ContainerCreateOptions, HostConfig } from 'dockerode';
 import type { Isolation, Ship } from '../../ships/ship.js';
 import type { Engine } from './engine.js';
 import { INSIDE } from '../inside.js';
-import { containerName, shipLabels } from './labels.js';
+import { containerName, LABEL, shipLabels } from './labels.js';
 import type { NetworkPolicy } from './network-policy.js';
 import { isOnHost, type EngineDriverOptions } from './options.js';
 
@@ -50,7 +50,7 @@ export function containerFor(ship: Ship, place: ContainerPlace, options: EngineD
   return {
     name: containerName(options.deploymentId, ship),
     Image: place.imageId,
-    Labels: shipLabels(options.deploymentId, ship),
+    Labels: { ...shipLabels(options.deploymentId, ship), [LABEL.network]: policy.network },
     Hostname: 'ship',
     OpenStdin: true,
     StdinOnce: true,

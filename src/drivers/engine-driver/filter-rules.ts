@@ -52,6 +52,7 @@ export function filterRules(facts: FilterFacts): string {
       `iifname != "${bridge}" accept`,
       ...free,
       'ct state established,related accept',
+      ...exceptionRules(allow),
       ...resolvers,
       REJECT,
     ]),

@@ -8,6 +8,7 @@ export const LABEL = {
   incarnation: 'org.shipyard.incarnation',
   /** Of a container that does one thing and ends: `helper`. */
   role: 'org.shipyard.role',
+  /** Of a ship: its SHIP_NETWORK, which says how Bay reaches it. */
   network: 'org.shipyard.network',
 } as const;
 

@@ -39,7 +39,7 @@ async function listContainers(engine: Engine, deploymentId: string, signal?: Abo
 }
 
 function toFoundShip(container: ContainerInfo, options: EngineDriverOptions): FoundShip[] {
-  const { Id, Labels, Ports, NetworkSettings, HostConfig } = container;
+  const { Id, Labels, Ports, NetworkSettings } = container;
   const shipId = Labels[LABEL.ship];
   const incarnation = Number(Labels[LABEL.incarnation]);
   if (shipId === undefined || !Number.isSafeInteger(incarnation)) return [];
@@ -51,7 +51,7 @@ function toFoundShip(container: ContainerInfo, options: EngineDriverOptions): Fo
     shipId,
     { ...(publishedPort ? { publishedPort } : {}), ...(address ? { address } : {}) },
     options,
-    HostConfig?.NetworkMode ?? '',
+    Labels[LABEL.network],
   );
   return [{ shipId, incarnation, handle: endpoint ? { containerId: Id, endpoint } : { containerId: Id } }];
 }

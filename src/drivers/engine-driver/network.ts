@@ -30,7 +30,7 @@ export async function ensureNetwork(
       Name: name,
       Driver: 'bridge',
       EnableIPv6: false,
-      Labels: { [LABEL.network]: name, [LABEL.deployment]: deploymentId },
+      Labels: { [LABEL.deployment]: deploymentId },
       abortSignal: bounded(signal),
     });
   } catch (error) {

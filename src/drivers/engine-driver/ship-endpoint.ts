@@ -16,9 +16,9 @@ export function shipEndpoint(
   shipId: string,
   { publishedPort, address }: ContainerAddresses,
   options: Pick<EngineDriverOptions, 'mode' | 'shipDataDir'>,
-  networkMode: string,
+  network: string | undefined,
 ): Endpoint | undefined {
-  if (networkMode === 'none') return { kind: 'unix', path: path.join(options.shipDataDir, shipId, SOCKET_BELOW_DATA) };
+  if (network === 'none') return { kind: 'unix', path: path.join(options.shipDataDir, shipId, SOCKET_BELOW_DATA) };
   if (!isOnHost(options.mode)) return address ? { kind: 'tcp', host: address, port: INSIDE.port } : undefined;
   return publishedPort ? { kind: 'tcp', host: '127.0.0.1', port: publishedPort } : undefined;
 }

@@ -15,7 +15,7 @@ import { engineTrouble, statusOf, toDriverError } from './engine-error.js';
 import { findContainer } from './inspect-container.js';
 import { INSIDE } from '../inside.js';
 import { ensureImage, type ShipImage } from './image.js';
-import { containerName } from './labels.js';
+import { containerName, LABEL } from './labels.js';
 import type { EngineDriverOptions } from './options.js';
 import { readLogs } from './read-logs.js';
 import { removeContainer } from './remove-container.js';
@@ -97,7 +97,8 @@ async function createContainer(
   try {
     return await create();
   } catch (error) {
-    if (statusOf(error) !== 409) throw error;
+    // Docker says 409, Podman 500.
+    if (statusOf(error) === undefined || !(await findContainer(engine, spec.name ?? '', signal))) throw error;
     await removeContainer(engine, spec.name ?? '', signal);
     return create();
   }
@@ -127,7 +128,7 @@ function endpointOf(found: ContainerInspectInfo, shipId: string, options: Engine
   const published = found.NetworkSettings.Ports?.[`${INSIDE.port}/tcp`]?.[0]?.HostPort;
   const address = addressOf(found, options.network);
   const addresses = { ...(published ? { publishedPort: Number(published) } : {}), ...(address ? { address } : {}) };
-  return shipEndpoint(shipId, addresses, options, found.HostConfig.NetworkMode ?? '');
+  return shipEndpoint(shipId, addresses, options, found.Config.Labels[LABEL.network]);
 }
 
 const addressOf = (found: ContainerInspectInfo, network: string): string | undefined =>

@@ -1,0 +1,179 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { networkInterfaces, tmpdir } from 'node:os';
+import path from 'node:path';
+import { CONFORMANCE_TOKEN } from '../conformance.js';
+import type { Ship } from '../../ships/ship.js';
+import { parseNetworkAllow } from '../network-filter.js';
+import { createEngineDriver } from './index.js';
+import { helloOf, runIn } from '../testing/agent-client.js';
+import { containerName } from './labels.js';
+import { EngineShips } from './testing/engine-ships.js';
+import { testEngines } from './testing/test-engines.js';
+
+const { found, missing } = await testEngines();
+const soon = () => AbortSignal.timeout(30_000);
+
+describe.each(found)('engine driver over $title', (engine) => {
+  let ships: EngineShips;
+  beforeAll(async () => {
+    ships = new EngineShips(engine);
+    await ships.driver.check(soon());
+  }, 60_000);
+  afterAll(() => ships[Symbol.asyncDispose](), 60_000);
+
+  const run = (ship: Ship, command: string) =>
+    runIn(ships.driver.endpoint(ship.handle ?? {}), CONFORMANCE_TOKEN, command);
+  const container = async (ship: Ship) => {
+    const { docker } = await ships.engine();
+    return docker.getContainer(containerName(ships.options.deploymentId, ship));
+  };
+  const using = async (id: string, use: (ship: Awaited<ReturnType<EngineShips['start']>>) => Promise<void>) => {
+    const ship = await ships.start(ships.ship(id));
+    try {
+      await use(ship);
+    } finally {
+      await ships.driver.stop(ship, { signal: soon() });
+    }
+  };
+  const does = (what: string, test: () => Promise<void>) => it(what, test, 60_000);
+
+  does(
+    'gives the agent no right but to become a user, and nothing that can be written but its data and memory',
+    async () => {
+      await using('hardened', async (ship) => {
+        const { HostConfig, Config, Mounts } = await (await container(ship)).inspect();
+        expect(HostConfig.ReadonlyRootfs).toBe(true);
+        expect(JSON.stringify([Config, HostConfig])).not.toContain(CONFORMANCE_TOKEN);
+        expect(Mounts.filter(({ Type }) => Type === 'bind').map(({ Destination }) => Destination)).toEqual(['/ship']);
+        const { stdout } = await run(ship, 'grep -E "^(CapEff|CapBnd|NoNewPrivs|Seccomp):" /proc/1/status; ulimit -n');
+        expect(stdout).toMatch(/^CapBnd:\s+00000000000000c0$/m);
+        expect(stdout).toMatch(/^NoNewPrivs:\s+1$/m);
+        expect(stdout).toMatch(/^Seccomp:\s+2$/m);
+        expect((await run(ship, 'touch /opt/x /etc/x /usr/x')).code).not.toBe(0);
+        for (const [, bindings] of Object.entries((await (await container(ship)).inspect()).NetworkSettings.Ports))
+          for (const { HostIp } of bindings ?? []) expect(HostIp).toBe('127.0.0.1');
+      });
+    },
+  );
+
+  does('keeps the folder of all ships to Bay', async () => {
+    expect(statSync(ships.options.shipDataDir).mode & 0o777).toBe(0o700);
+  });
+
+  describe('with a filtered network', () => {
+    let listening: Server[];
+    let ports: number[];
+    const machine = Object.values(networkInterfaces())
+      .flatMap((all) => all ?? [])
+      .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+    const listen = () =>
+      createServer((socket) => void socket.on('error', () => undefined).end('reached')).listen(0, '0.0.0.0');
+    beforeAll(async () => {
+      listening = [1, 2].map(() => listen());
+      await Promise.all(listening.map((server) => once(server, 'listening')));
+      ports = listening.map((server) => (server.address() as AddressInfo).port);
+    });
+    afterAll(() => listening.forEach((server) => server.close()));
+
+    /** Which of these a ship can open a connection to. */
+    const reached = async (ship: Ship, targets: readonly string[]) => {
+      const tries = targets.map((at) => `timeout 3 bash -c "< /dev/tcp/${at.replace(':', '/')}" && echo ${at}`);
+      const { stdout } = await run(ship, `(${tries.join('; ')}) 2> /dev/null; true`);
+      return stdout.split('\n').filter((line) => line !== '');
+    };
+
+    does('keeps ships from each other, the machine, private networks and the metadata address', async () => {
+      await using('one', (one) =>
+        using('two', async (two) => {
+          if (one.isolation?.network !== 'internet') return;
+          const closed = [
+            '169.254.169.254:80',
+            '10.1.2.3:80',
+            '172.16.0.9:80',
+            '192.168.1.1:80',
+            `${machine}:${ports[0]}`,
+          ];
+          expect(await reached(one, [`${two.started.ipAddress}:8123`, ...closed])).toEqual([]);
+          expect(await helloOf(ships.driver.endpoint(two.handle), CONFORMANCE_TOKEN)).toMatchObject({ shipId: 'two' });
+        }),
+      );
+    });
+
+    does('opens the exceptions that were asked for, and no more', async () => {
+      const shipNetworkAllow = parseNetworkAllow(`${machine}:${ports[0]}`);
+      const driver = ships.anotherDriver({ shipNetworkAllow });
+      await driver.check(soon());
+      await using('allowed', async (ship) => {
+        if (ship.isolation?.network !== 'internet') return;
+        const both = ports.map((port) => `${machine}:${port}`);
+        expect(await reached(ship, both)).toEqual([both[0]]);
+      });
+      await ships.anotherDriver().check(soon()); // back to none, for whoever comes next
+    });
+  });
+
+  does('sets a ship going again that was paused behind its back', async () => {
+    await using('paused', async (ship) => {
+      await run(ship, 'echo kept > file');
+      await (await container(ship)).pause();
+      expect(await run(ship, 'cat file')).toMatchObject({ stdout: 'kept\n' });
+    });
+  });
+
+  does('tells at once of a container that was removed', async () => {
+    await using('removed', async (ship) => {
+      const died = ships.driver.died?.(ship, soon());
+      await (await container(ship)).remove({ force: true });
+      expect(await died).toMatchObject({ state: 'gone' });
+    });
+  });
+
+  does('tells a death for want of memory from a kill', async () => {
+    await using('oom', async (ship) => {
+      if (!ship.isolation?.limits.includes('memory')) return;
+      const died = ships.driver.died?.(ship, soon());
+      // What a session takes too much of ends the session's process, and the ship lives on.
+      await run(ship, 'head -c 1G /dev/zero | tail > /dev/null');
+      expect(await ships.driver.inspect(ship)).toEqual({ state: 'running' });
+      await (await container(ship)).kill();
+      expect(await died).not.toHaveProperty('oom');
+    });
+  });
+
+  does('starts an incarnation again that an interrupted start left behind', async () => {
+    const row = ships.ship('again');
+    const left = await ships.start(row);
+    await using('again', async (ship) => expect(ship.handle.containerId).not.toBe(left.handle.containerId));
+  });
+
+  does('says where it looked for an engine, and what to do', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'se-'));
+    const nowhere = `unix://${path.join(folder, 'none.sock')}`;
+    const driver = createEngineDriver({ ...ships.options, addresses: { dockerHost: nowhere, containerHost: nowhere } });
+    await expect(driver.check(soon())).rejects.toMatchObject({
+      reason: 'DRIVER_UNAVAILABLE',
+      message: expect.stringMatching(
+        /none\.sock: nothing answers there; start .*, or set (DOCKER|CONTAINER)_HOST/,
+      ) as string,
+    });
+    rmSync(folder, { recursive: true });
+  });
+
+  does('names the remedy for an image that is not there, and for one that is no ship', async () => {
+    const missing = ships.anotherDriver({ image: 'localhost/no-such-image:1' });
+    await expect(missing.check(soon())).rejects.toMatchObject({
+      reason: 'DRIVER_REFUSED',
+      message: expect.stringMatching(/localhost\/no-such-image:1 is not there.*npm run images/) as string,
+    });
+  });
+
+  does('refuses a runtime that the engine does not have', async () => {
+    const driver = ships.anotherDriver({ runtime: 'no-such-runtime' });
+    await expect(driver.check(soon())).rejects.toMatchObject({ reason: 'DRIVER_REFUSED' });
+  });
+});
+
+for (const { title, why } of missing) it.skip(`engine driver over ${title} (${why})`, () => undefined);
+if (found.length === 0 && missing.length === 0) it.todo('names at least one engine');
