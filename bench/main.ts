@@ -1,6 +1,7 @@
 /**
  * `npm run bench [-- --quick] [-- NAME…]`: every figure as a ratio against a reference that is started here and measured
- * in turn with ours, because absolute times wander with the machine. Goals are reported, never asserted; guards are.
+ * in turn with ours, because absolute times wander with the machine. Goals are reported, never asserted; guards are. Rows of
+ * engines (`docker`, `podman`) are run by name.
  */
 import path from 'node:path';
 import { startReferenceKernel } from './lib/reference-kernel.js';
@@ -10,6 +11,7 @@ import { within } from './lib/within.js';
 import { firstOutput, output, roundTrip } from './rows/cells.js';
 import { createToFirstAnswer } from './rows/create.js';
 import { echo } from './rows/echo.js';
+import { engineRows } from './rows/engines.js';
 import { files } from './rows/files.js';
 import { cellDuringDownload } from './rows/guards.js';
 import { bayMemory, shipMemory } from './rows/memory.js';
@@ -41,11 +43,15 @@ const ROWS: Record<string, () => Promise<Row | Row[]>> = {
   create: () => createToFirstAnswer(system, python, rounds(7)),
   memory: async () => [bayMemory(system), await shipMemory(system, quick ? 4 : 20)],
   guards: async () => guard(await cellDuringDownload(system), 3),
+  docker: () => engineRows('docker', rounds(7), quick ? 2 : 8),
+  podman: () => engineRows('podman', rounds(7), quick ? 2 : 8),
 };
+/** They need the image of ships (`npm run images`). */
+const BY_NAME = ['docker', 'podman'];
 
 try {
   for (const [name, rows] of Object.entries(ROWS)) {
-    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    if (wanted.length > 0 ? !wanted.includes(name) : BY_NAME.includes(name)) continue;
     for (const row of [await within(`the figures of "${name}"`, rows(), ROW_MS)].flat()) console.log(show(row));
   }
 } finally {

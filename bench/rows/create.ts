@@ -1,28 +1,19 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { BareKernel } from '../lib/bare-kernel.js';
+import { createToAnswer } from '../lib/first-answer.js';
 import { LineProgram } from '../lib/line-program.js';
 import { interleave, median, type Row } from '../lib/stats.js';
 import type { System } from '../lib/system.js';
-import { within } from '../lib/within.js';
 
 /** `POST /ship` to the first Python answer, against bubblewrap and a bare kernel launcher to its first reply. */
 export async function createToFirstAnswer(system: System, python: string, rounds: number): Promise<Row> {
   let created = 0;
   const ours = async () => {
-    const started = performance.now();
-    const session = `create-${++created}`;
-    const { id } = await call<{ id: string }>(system, 'POST', '/ship', session, { ttl: 600 });
-    const { data } = await call<{ data: { output: { text: string } } }>(system, 'POST', `/ship/${id}/exec`, session, {
-      type: 'ipython/exec',
-      payload: { code: '1+1' },
-    });
-    const elapsed = performance.now() - started;
-    if (data.output.text !== '2') throw new Error(`1+1 is ${data.output.text}`);
-    await call(system, 'DELETE', `/ship/${id}`, session);
-    return elapsed;
+    const ship = await createToAnswer(system, `create-${++created}`);
+    await ship.delete();
+    return ship.ms;
   };
-  await ours();
   const result = await interleave(rounds, ours, () => bareKernel(python, system.bay.folder));
   return {
     name: 'create to first Python answer / bwrap + bare ipykernel',
@@ -31,19 +22,6 @@ export async function createToFirstAnswer(system: System, python: string, rounds
     goal: '≤ 1.25',
     detail: `${median(result.ours).toFixed(0)} ms against ${median(result.reference).toFixed(0)} ms`,
   };
-}
-
-async function call<T>(system: System, method: string, route: string, session: string, body?: object): Promise<T> {
-  const headers = {
-    authorization: `Bearer ${system.bay.token}`,
-    'x-session-id': session,
-    'content-type': 'application/json',
-  };
-  const answer = fetch(system.bay.url + route, { method, headers, body: body ? JSON.stringify(body) : null });
-  const response = await within(`${method} ${route}`, answer);
-  const text = await within(`the answer to ${method} ${route}`, response.text());
-  if (!response.ok) throw new Error(`${method} ${route}: ${response.status} ${text}`);
-  return (text === '' ? undefined : JSON.parse(text)) as T;
 }
 
 /** One kernel in a bubblewrap of its own, from the spawn to its first reply and idle; the client is ready before. */

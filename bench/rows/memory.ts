@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { createToAnswer, type AnsweredShip } from '../lib/first-answer.js';
 import { median, type Row } from '../lib/stats.js';
 import type { System } from '../lib/system.js';
 
@@ -10,36 +11,18 @@ export function bayMemory(system: System): Row {
 }
 
 /** MemAvailable over a number of ships that have answered one cell, divided by their number. */
-export async function shipMemory(system: System, ships: number): Promise<Row> {
-  const headers = (session: string) => ({
-    authorization: `Bearer ${system.bay.token}`,
-    'x-session-id': session,
-    'content-type': 'application/json',
-  });
-  const ids: [string, string][] = [];
+export async function shipMemory(system: System, ships: number, goal = ''): Promise<Row> {
   const before = await settled();
-  for (let i = 0; i < ships; i++) {
-    const session = `memory-${i}`;
-    const answer = await fetch(`${system.bay.url}/ship`, {
-      method: 'POST',
-      headers: headers(session),
-      body: '{"ttl": 600}',
-    });
-    ids.push([((await answer.json()) as { id: string }).id, session]);
-    const body = JSON.stringify({ type: 'ipython/exec', payload: { code: '1+1' } });
-    await (
-      await fetch(`${system.bay.url}/ship/${ids[i]?.[0]}/exec`, { method: 'POST', headers: headers(session), body })
-    ).arrayBuffer();
-  }
+  const made: AnsweredShip[] = [];
+  for (let i = 0; i < ships; i++) made.push(await createToAnswer(system, `memory-${i}`));
   const used = (before - (await settled())) / ships;
-  for (const [id, session] of ids)
-    await fetch(`${system.bay.url}/ship/${id}`, { method: 'DELETE', headers: headers(session) });
+  for (const ship of made) await ship.delete();
   return {
     name: `memory of an idle ship after a cell (of ${ships})`,
     value: used,
     unit: 'MiB',
-    goal: '',
-    detail: 'MemAvailable before and after',
+    goal,
+    detail: `MemAvailable before and after; ${Math.floor(1024 / used)} ships a GB`,
   };
 }
 
