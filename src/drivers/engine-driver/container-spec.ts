@@ -2,6 +2,7 @@ import type { ContainerCreateOptions, HostConfig } from 'dockerode';
 import type { Isolation, Ship } from '../../ships/ship.js';
 import type { Engine } from './engine.js';
 import { INSIDE } from '../inside.js';
+import { tmpBytesOf } from '../tmp-bytes.js';
 import { containerName, LABEL, shipLabels } from './labels.js';
 import type { NetworkPolicy } from './network-policy.js';
 import { isOnHost, type EngineDriverOptions } from './options.js';
@@ -21,6 +22,8 @@ const DEFAULT_PIDS_MAX = 512;
 const NOFILE_MAX = 4096;
 const LOG_MAX_BYTES = '10m';
 const TMPFS = 'rw,nosuid,nodev';
+/** /tmp of a ship whose memory is not limited. */
+const UNLIMITED_TMP_BYTES = 1024 ** 3;
 
 /** A ship's container: nothing of the machine but the ship's own folder, and no right but to become a session's user. */
 export function containerFor(ship: Ship, place: ContainerPlace, options: EngineDriverOptions): ContainerCreateOptions {
@@ -37,11 +40,7 @@ export function containerFor(ship: Ship, place: ContainerPlace, options: EngineD
     IpcMode: 'private',
     Sysctls: { 'net.ipv6.conf.all.disable_ipv6': '1', 'net.ipv6.conf.default.disable_ipv6': '1' }, // the filter knows IPv4
     ReadonlyRootfs: true,
-    Tmpfs: {
-      '/tmp': `${TMPFS},exec,mode=1777,size=1g`,
-      '/var/tmp': `${TMPFS},exec,mode=1777,size=256m`,
-      '/run': `${TMPFS},mode=0755,size=64m`,
-    },
+    Tmpfs: tmpfsFor(ship),
     ...limitsFor(ship, engine, options),
     LogConfig: { Type: 'json-file', Config: { 'max-size': LOG_MAX_BYTES, 'max-file': '2' } },
     RestartPolicy: { Name: 'no' },
@@ -58,6 +57,16 @@ export function containerFor(ship: Ship, place: ContainerPlace, options: EngineD
     Healthcheck: { Test: ['NONE'] }, // Bay's link sees more, and costs no process
     ...(published ? { ExposedPorts: { [port]: {} } } : {}),
     HostConfig: host,
+  };
+}
+
+/** Sockets and the like are all that belongs below /run. */
+function tmpfsFor({ spec }: Ship): Record<string, string> {
+  const tmpBytes = tmpBytesOf(spec) ?? UNLIMITED_TMP_BYTES;
+  return {
+    '/tmp': `${TMPFS},exec,mode=1777,size=${tmpBytes}`,
+    '/var/tmp': `${TMPFS},exec,mode=1777,size=${Math.ceil(tmpBytes / 8)}`,
+    '/run': `${TMPFS},mode=0755,size=16m`,
   };
 }
 

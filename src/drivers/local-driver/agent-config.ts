@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import type { agentConfigSchema } from '../../../ship/src/config.js';
 import type { Ship } from '../../ships/ship.js';
+import { tmpBytesOf } from '../tmp-bytes.js';
 import { runTool } from './host-tools.js';
 import type { IsolationMode } from './isolation-probe.js';
 import type { LocalDriverOptions } from './options.js';
@@ -15,12 +16,6 @@ export type AgentConfigInput = z.input<typeof agentConfigSchema>;
 /** 2 files of 10 MiB hold what an agent writes. */
 export const AGENT_LOG_MAX_BYTES = 10 * 1024 * 1024;
 export const agentLogFile = (paths: DataPaths) => path.join(paths.log, 'agent.log');
-
-/**
- * Of a ship's memory for a session's /tmp. What lies there stays when processes are killed for want of memory, and the
- * agent, runners and kernels must find room beside it.
- */
-const TMP_SHARE = 1 / 4;
 
 export interface AgentPlace {
   readonly runDir: string;
@@ -40,6 +35,7 @@ export function agentConfigFor(
   place: AgentPlace,
   options: LocalDriverOptions,
 ): AgentConfigInput {
+  const tmpBytes = tmpBytesOf(ship.spec);
   return {
     shipId: ship.id,
     incarnation: ship.incarnation,
@@ -51,9 +47,7 @@ export function agentConfigFor(
     supportDir: options.supportDir,
     python: { executable: options.pythonExecutable, prefixes: [...place.pythonPrefixes] },
     sandbox: sandboxFor(place.mode, options),
-    ...(place.boundsTmp && ship.spec.memoryBytes > 0
-      ? { tmpBytes: Math.floor(ship.spec.memoryBytes * TMP_SHARE) }
-      : {}),
+    ...(place.boundsTmp && tmpBytes !== undefined ? { tmpBytes } : {}),
     readOnlyPaths: [...(options.readOnlyPaths ?? [])],
     ...(place.resolvConf ? { resolvConf: place.resolvConf } : {}),
     environment: { ...options.shipEnvironment },
