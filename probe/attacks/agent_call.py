@@ -61,8 +61,14 @@ def go(address, token):
         return "connected, %d bytes" % len(said)
 
 
+threads = []
 for target in ARGS["targets"]:
     places = glob.glob(target["path"]) or [target["path"]] if "path" in target else [(target["host"], target["port"])]
     for place in places:
         for token in ARGS["tokens"]:
-            attempt("call %s %s" % (place, "with a token" if token else "without a token"), go, place, token)
+            name = "call %s %s" % (place, "with a token" if token else "without a token")
+            threads.append(threading.Thread(target=attempt, args=(name, go, place, token)))
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()

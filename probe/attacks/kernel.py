@@ -1,7 +1,7 @@
 """Asks the kernel for what a sandboxed user must not get. Whatever succeeds changes as little as it can: what is written
 is what was read before, and mounts and nodes go again.
 
-ARGS: section
+ARGS: section, outside (whether this is not a ship, but the machine, where the attack is shown to be one)
 """
 
 import fcntl
@@ -370,16 +370,29 @@ def write_score():
 
 
 def terminals():
-    """A terminal of its own, made the controlling one: what is pushed into it would be typed."""
-    attempt("type into a terminal", in_child, push, 0x5412, b"x")
-    attempt("paste into a console", in_child, push, 0x541C, b"\x03")
+    """What is pushed into a terminal of others would be typed by them. Pushing into one's own hurts nobody."""
+    for path in ["/dev/tty", "/dev/console", *glob.glob("/dev/tty[0-9]*"), *glob.glob("/dev/pts/[0-9]*")]:
+        attempt("type into %s" % path, push, path, 0x5412, b" ")
+    attempt("paste into the console", push, "/dev/console", 0x541C, b"\x03")
+    if ARGS.get("outside"):
+        master, slave = os.openpty()
+        attempt("type into its own", in_child, push_into_own, slave)
 
 
-def push(request, data):
-    master, slave = os.openpty()
+def push(path, request, data):
+    descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        fcntl.ioctl(descriptor, request, data)
+        return "taken"
+    finally:
+        os.close(descriptor)
+
+
+def push_into_own(slave):
+    TIOCSCTTY, TIOCSTI = 0x540E, 0x5412
     os.setsid()
-    fcntl.ioctl(slave, 0x540E, 0)  # TIOCSCTTY
-    fcntl.ioctl(slave, request, data)
+    fcntl.ioctl(slave, TIOCSCTTY, 0)
+    fcntl.ioctl(slave, TIOCSTI, b"x")
     return "taken"
 
 

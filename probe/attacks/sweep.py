@@ -16,13 +16,16 @@ def main():
     for pattern in ARGS["guesses"]:
         for path in glob.glob(pattern) or [pattern]:
             walk(path)
+    # A folder on the way to it may not let itself be listed.
+    walk(os.path.expanduser("~"))
     for name in os.listdir("/"):
         if "/" + name not in PASSED:
             walk("/" + name)
     for pid in other_processes():
         look_into(pid)
     if time.monotonic() < DEADLINE:
-        attempt("reach the end", lambda: json.dumps(COUNTS))
+        seen = "%(opened)d files that opened, of %(files)d, and %(processes)d processes" % COUNTS
+        attempt("reach the end", lambda: seen)
 
 
 def walk(root):

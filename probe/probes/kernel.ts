@@ -76,7 +76,7 @@ function unshared(): string[] {
 
 async function showOutside(section: string): Promise<string> {
   try {
-    const outside = await attackOutside('kernel', { section }, { around: unshared() });
+    const outside = await attackOutside('kernel', { section, outside: true }, { around: unshared() });
     return successes(outside).length > 0 ? 'succeeds outside' : `not shown: outside too ${summary(outside)}`;
   } catch (error) {
     return `not shown: ${error instanceof Error ? error.message.trim().slice(-100) : String(error)}`;

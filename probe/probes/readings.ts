@@ -1,6 +1,6 @@
 /** Secrets that others hold, in files and in processes. The attacker knows exactly where things lie, and reads it all. */
 import { judgeBySecret } from '../attack.js';
-import { notApplicable, type Probe } from '../probe.js';
+import { held, notApplicable, type Probe } from '../probe.js';
 
 const wanted: readonly [secret: string, probe: string, attempts: string][] = [
   ['neighbour-file', 'neighbour-files', 'read the files of another session in the same ship'],
@@ -34,17 +34,17 @@ const WHY_NOT: Readonly<Record<string, string>> = {
 export const readings: readonly Probe[] = wanted.map(([secret, name, attempts]) => ({
   name,
   attempts,
-  async run({ secrets, controls, sweep, ships }) {
+  async run({ secrets, controls: free, sweep, ships }) {
     const text = secrets[secret];
     if (secret === 'neighbour-arguments' && ships.attacked.isolation?.kind === 'container')
       return notApplicable("sessions of one container see each other's command lines, as SECURITY.md says");
     if (text === undefined) return notApplicable(WHY_NOT[secret] ?? 'only a Bay of our own has secrets that we know');
     const swept = await sweep();
-    if (!swept.attempts.some(({ attempt }) => attempt === 'reach the end'))
-      throw new Error('the look was not finished');
-    // The environment and the memory of the attacker's own other process are found by the same look, and its own file.
-    for (const control of [`environ holds ${controls.process}`, `mem holds ${controls.process}`])
-      judgeBySecret(swept, { secret: text, control });
-    return judgeBySecret(swept, { secret: text, control: controls.file });
+    const end = swept.attempts.find(({ attempt }) => attempt === 'reach the end');
+    if (!end) throw new Error('the look was not finished');
+    // The same look finds what the attacker is free to find: its own file, environment and memory of its other process.
+    const controls = [free.file, `environ holds ${free.process}`, `mem holds ${free.process}`];
+    const findings = controls.map((control) => judgeBySecret(swept, { secret: text, control }));
+    return findings.find(({ verdict }) => verdict === 'breached') ?? held(`not among ${end.got}`);
   },
 }));
