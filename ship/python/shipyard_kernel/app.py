@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 
 from . import cells, levers
 from .interrupts import interrupts
@@ -49,7 +50,11 @@ class DisplayPublisher(_OfCell, ZMQDisplayPublisher):
 
 
 class DisplayHook(_OfCell, ZMQShellDisplayHook):
-    pass
+    def cull_cache(self):
+        """IPython forgets the oldest of a thousand results, and would tell so in the output of the cell that is running."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            super().cull_cache()
 
 
 # Libraries recognise a notebook by this class's name.

@@ -14,6 +14,12 @@ describe.each(testPythons())('the output of a Python cell, %s', (_name, python) 
     expect(printed).toEqual(Array.from({ length: 500 }, (_, i) => `${i}\n`));
   });
 
+  it('says nothing of the results that IPython forgets', async () => {
+    await sessions.run('import warnings\nwarnings.simplefilter("always")\nget_ipython().displayhook.cache_size = 5');
+    for (let i = 0; i < 12; i++) expect((await sessions.run(`'result ${i}'`)).log.text('stderr')).toBe('');
+    expect((await sessions.run('print(len(Out))')).log.text()).toBe('4\n');
+  });
+
   it('is complete over 20,000 prints on two streams while the log is slow', async () => {
     let open = () => {};
     const hold = new Promise<void>((resolve) => (open = resolve));
