@@ -35,3 +35,13 @@ export async function eventually(
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+/** The agent of a ship of the local driver, by the configuration that it was started with. */
+export function agentOf(shipId: string): number {
+  const agents = processesWith('ship/run.cjs').filter((pid) => {
+    const argv = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
+    return argv[0] === process.execPath && readFileSync(argv.at(-1) ?? '', 'utf8').includes(shipId);
+  });
+  if (agents.length !== 1) throw new Error(`${agents.length} agents of ship ${shipId}`);
+  return agents[0] ?? 0;
+}

@@ -12,26 +12,29 @@ import type { Way } from './way.js';
 
 /** Every way into a Bay: two over HTTP, plain gRPC, and many calls over one stream. */
 export async function openAllWays(bay: OwnBay): Promise<Way[]> {
-  const address = `127.0.0.1:${bay.grpcPort}`;
-  const channel = openGrpcChannel(address, { metadata: { authorization: `Bearer ${bay.token}` } });
-  const link = await dialMux(address, { token: bay.token, signal: AbortSignal.timeout(10_000) });
+  const { gRPC, mux } = await openServices(bay);
   return [
     documentedHttp(bay),
     v1Http(bay),
-    callsWay(
-      'gRPC',
-      servicesOver(channel),
-      ['ships', 'cells', 'commands', 'text-files', 'file-streams', 'executions'],
-      async () => channel.close(),
-    ),
+    callsWay('gRPC', gRPC, ['ships', 'cells', 'commands', 'text-files', 'file-streams', 'executions'], gRPC.close),
     // Large files have streams of their own and do not ride the mux.
-    callsWay(
-      'mux',
-      servicesOver(link.connection),
-      ['ships', 'cells', 'commands', 'text-files', 'executions'],
-      async () => link.connection.close(),
-    ),
+    callsWay('mux', mux, ['ships', 'cells', 'commands', 'text-files', 'executions'], mux.close),
   ];
+}
+
+export interface OpenServices extends Services {
+  close(this: void): Promise<void>;
+}
+
+/** The services of a Bay as calls of gRPC, and over one mux stream. */
+export async function openServices(bay: OwnBay): Promise<Record<'gRPC' | 'mux', OpenServices>> {
+  const address = `127.0.0.1:${bay.grpcPort}`;
+  const channel = openGrpcChannel(address, { metadata: { authorization: `Bearer ${bay.token}` } });
+  const link = await dialMux(address, { token: bay.token, signal: AbortSignal.timeout(10_000) });
+  return {
+    gRPC: { ...servicesOver(channel), close: async () => channel.close() },
+    mux: { ...servicesOver(link.connection), close: async () => link.connection.close() },
+  };
 }
 
 const servicesOver = (transport: Transport): Services => ({
