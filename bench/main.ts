@@ -65,6 +65,11 @@ process.exitCode = failures.length > 0 ? 1 : 0;
 async function stockRoundTrip(): Promise<Row[]> {
   const stock = await System.start({ ...environment, SHIP_ENV_SHIPYARD_KERNEL: 'stock' });
   try {
+    // It would tell in a cell's text that it forgets its oldest results.
+    const code =
+      "import sys, warnings\nwarnings.filterwarnings('ignore', 'Output cache')\n'shipyard_kernel' in sys.modules";
+    const { output } = await stock.exec<{ output: { text: string } }>('ipython/exec', { code });
+    if (output.text !== 'False') throw new Error("the ship of the stock launcher runs Shipyard's");
     return await roundTrip(stock, reference, rounds(5), '1+1, stock launcher / jupyter_client direct', ['≤ 1.4', '']);
   } finally {
     await stock.stop();
