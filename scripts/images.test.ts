@@ -8,6 +8,7 @@ import { PROTOCOL_GENERATION } from '../proto/rpc/mux/frame.js';
 import { VARIABLES } from '../src/config/variables.js';
 import { openBuildContext } from './lib/build-context.mjs';
 import { root, works } from './lib/run.mjs';
+import { unless } from './lib/unless.mjs';
 
 const read = (name: string) => readFileSync(path.join(root, name), 'utf8');
 const argumentsOf = (dockerfile: string): Record<string, string | undefined> =>
@@ -81,8 +82,7 @@ describe('compose.yaml', () => {
   });
 
   const composes = works('docker', ['compose', 'version']);
-  if (!composes) console.warn('skipped: docker compose config: the compose plug-in of docker is not installed');
-  (composes ? it : it.skip)('is taken by docker compose', () => {
+  unless(composes ? undefined : 'no compose plug-in of docker here', it)('is taken by docker compose', () => {
     const check = (env: NodeJS.ProcessEnv) =>
       spawnSync('docker', ['compose', 'config', '--quiet'], { cwd: root, encoding: 'utf8', env });
     expect(check({ ...process.env, ACCESS_TOKEN: 'a'.repeat(32) })).toMatchObject({ status: 0 });

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { startOwnBay, type OwnBay } from '../../scripts/lib/bay.mjs';
 import { works } from '../../scripts/lib/run.mjs';
+import { unless } from '../../scripts/lib/unless.mjs';
 import { publishedSdkPython } from './testing/python-sdk.js';
 
 const run = promisify(execFile);
@@ -33,7 +34,7 @@ function example(name: string): string {
 
 const bash = async (script: string) =>
   (await run('bash', ['-euo', 'pipefail', '-c', script], { cwd: folder, timeout: 60_000 })).stdout;
-const itWith = (command: string, args: string[]) => (works(command, args) ? it : it.skip);
+const itWith = (command: string, args: string[]) => unless(works(command, args) ? undefined : `no ${command} here`, it);
 
 describe('the README', () => {
   itWith('curl', ['--version'])(

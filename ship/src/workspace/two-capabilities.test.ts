@@ -6,6 +6,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { unless } from '../../../scripts/lib/unless.mjs';
 import { testPython } from '../python/testing/local-session-runner.js';
 
 const root = resolve(import.meta.dirname, '../../..');
@@ -27,10 +28,8 @@ const unusable = ((): string | undefined => {
   return undefined;
 })();
 const noKernels = unusable ?? failureOf([...asSession, testPython(), '-c', 'import ipykernel']);
-if (noKernels) console.warn(`skipped: kernels by uid alone: the session may not run this Python: ${noKernels}`);
-if (unusable) console.warn(`skipped: sessions by uid alone: ${unusable}`);
 
-(unusable ? describe.skip : describe)('an agent with two capabilities', () => {
+unless(unusable, describe)('an agent with two capabilities', () => {
   let folder: string;
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'sy-'));
@@ -46,7 +45,7 @@ if (unusable) console.warn(`skipped: sessions by uid alone: ${unusable}`);
     ['files', 'ship/src/files/file-service.test.ts'],
   ])('serves %s', async (_, file) => expect(await jest(folder, file)).toBe(''), 180_000);
 
-  (noKernels ? it.skip : it)(
+  unless(noKernels && `the session may not run this Python: ${noKernels}`, it)(
     'serves kernels',
     async () => expect(await jest(folder, 'ship/src/python/sandbox.test.ts')).toBe(''),
     180_000,

@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { unless } from '../../../scripts/lib/unless.mjs';
 import { findTool, runTool } from './host-tools.js';
 
 const USER = 12_345;
@@ -39,10 +40,6 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const userReadsCheckout = async () =>
-  (await runTool([...asUser, process.execPath, '-e', `fs.readFileSync('${root}/package.json')`], { timeoutMs: 5000 }))
-    .ok;
-
 /** Runs a test file in a Jest of its own; answers what it said where it failed. */
 function jest(before: readonly string[], file: string): Promise<string> {
   const command = [
@@ -72,20 +69,25 @@ function jest(before: readonly string[], file: string): Promise<string> {
   });
 }
 
-const needsRoot = process.geteuid?.() === 0 ? it : it.skip;
-const needsNetwork =
-  process.geteuid?.() === 0 && findTool('slirp4netns') && findTool('nft') && findTool('ip') ? it : it.skip;
+const noRoot = process.geteuid?.() === 0 ? undefined : 'only root can make such a place';
+const [noTool] = ['slirp4netns', 'nft', 'ip'].filter((name) => findTool(name) === undefined);
+const noNetwork = noRoot ?? (noTool && `no ${noTool} here`);
+const read = ['-e', `fs.readFileSync('${root}/package.json')`];
+const noReader =
+  noRoot ??
+  ((await runTool([...asUser, process.execPath, ...read], { timeoutMs: 20_000 })).ok
+    ? undefined
+    : 'other users may not read this checkout or run this Node');
 
-needsRoot(
+unless(noReader, it)(
   'does the same for a user without privileges',
   async () => {
-    if (!(await userReadsCheckout())) return; // a checkout below /root, say
     expect(await jest(asUser, 'local-driver.test.ts')).toBe('');
   },
   120_000,
 );
 
-needsNetwork(
+unless(noNetwork, it)(
   'filters the network of ships of root',
   async () => {
     expect(await jest(['unshare', '--net', '--mount', 'sh', '-c', WORLD, folder], 'testing/network-inner.ts')).toBe('');
@@ -93,10 +95,9 @@ needsNetwork(
   120_000,
 );
 
-needsNetwork(
+unless(noNetwork ?? noReader, it)(
   'filters the network of ships of a user without privileges',
   async () => {
-    if (!(await userReadsCheckout())) return;
     rmSync(path.join(folder, 'tun'), { force: true });
     rmSync(path.join(folder, 'jest'), { recursive: true, force: true });
     expect(
@@ -106,7 +107,7 @@ needsNetwork(
   120_000,
 );
 
-needsRoot(
+unless(noRoot, it)(
   'refuses where bubblewrap is missing, and does what it can where that is accepted',
   async () => {
     expect(await jest(without(installed('bwrap')), 'testing/bare-inner.ts')).toBe('');
@@ -114,7 +115,7 @@ needsRoot(
   120_000,
 );
 
-needsRoot(
+unless(noRoot, it)(
   'gives ships no network rather than one without a filter',
   async () => {
     expect(await jest(without(installed('nft')), 'testing/offline-inner.ts')).toBe('');
