@@ -28,6 +28,7 @@ import { stopEveryShip } from './ships/stop-every-ship.js';
 import { Store } from './store/store.js';
 import { systemClock } from './telemetry/clock.js';
 import { createLog, type Log } from './telemetry/log.js';
+import { Metrics } from './telemetry/metrics.js';
 import { toSettings } from './to-settings.js';
 
 /** The installation: the parent of src/ as of dist/. */
@@ -54,6 +55,7 @@ async function main(config: Config): Promise<void> {
   const store = openStore(config, log);
   const driver = await createDriver({ config, log, deploymentId: store.deploymentId, root: ROOT });
   const report = await driver.check(AbortSignal.timeout(CHECK_TIMEOUT_MS));
+  const metrics = new Metrics();
   const ships = openShips({
     store,
     driver,
@@ -61,12 +63,13 @@ async function main(config: Config): Promise<void> {
     key: readDeploymentKey(config.stateDir),
     clock: systemClock,
     log,
+    metrics,
     settings: toSettings(config),
   });
   await ships.reconciler.tick();
 
   const ending = new AbortController();
-  const servers = await startServers(config, log, ships, { version, report, ending: ending.signal });
+  const servers = await startServers(config, log, ships, { version, report, metrics, ending: ending.signal });
   const looking = ships.run(ending.signal);
   sayHello(config, log, servers, driver.name, report);
 
@@ -97,12 +100,13 @@ interface Servers {
 interface About {
   readonly version: string;
   readonly report: DriverReport;
+  readonly metrics: Metrics;
   /** Aborts when Bay stops. */
   readonly ending: AbortSignal;
 }
 
 async function startServers(config: Config, log: Log, { deps }: OpenShips, about: About): Promise<Servers> {
-  const { version, report, ending } = about;
+  const { version, report, metrics, ending } = about;
   const authorize = createAuthorizer(config.accessToken);
   const server = { version, network: report.network, protocolGeneration: PROTOCOL_GENERATION };
   const router = createRouter({
@@ -153,6 +157,7 @@ async function startServers(config: Config, log: Log, { deps }: OpenShips, about
     },
     maxUploadBytes,
     corsOrigins: config.corsOrigins,
+    metrics,
     version,
     ready: async () => (ending.aborted ? 'Bay is stopping' : undefined),
     log,

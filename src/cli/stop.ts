@@ -17,6 +17,7 @@ import { StoreError } from '../store/store-error.js';
 import { Store } from '../store/store.js';
 import { systemClock } from '../telemetry/clock.js';
 import { createLog } from '../telemetry/log.js';
+import { Metrics } from '../telemetry/metrics.js';
 import { toSettings } from '../to-settings.js';
 import { credentials } from '@grpc/grpc-js';
 import { readFileSync } from 'node:fs';
@@ -64,6 +65,7 @@ async function stopAlone(config: Config): Promise<Stopped | undefined> {
     key: readDeploymentKey(config.stateDir),
     clock: systemClock,
     log,
+    metrics: new Metrics(),
     settings: toSettings(config),
   });
   await ships.reconciler.tick();

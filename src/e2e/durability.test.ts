@@ -1,6 +1,6 @@
 /** Readers, clients, Bay and Ship that go away at the wrong moment: nothing is lost, nothing runs twice, every end is true. */
-import { readFileSync } from 'node:fs';
 import { startOwnBay, type OwnBay } from '../../scripts/lib/bay.mjs';
+import { killAgent } from './testing/kill-agent.js';
 import { eventually } from './testing/processes.js';
 import { foldLog } from './ways/fold.js';
 import { eventsOf, v1Http } from './ways/v1-http.js';
@@ -322,13 +322,11 @@ describe('Ship killed by SIGKILL in the middle of a cell', () => {
     });
     let last = 0;
     let seen = 0;
-    // The ship is named by the init of its pid namespace, whose only child is the agent.
     const { containerId } = (await (await fetch(at(''), { headers: headers() })).json()) as { containerId: string };
-    const agent = Number(readFileSync(`/proc/${containerId}/task/${containerId}/children`, 'utf8').trim());
     try {
       for await (const event of eventsOf(response)) {
         last = event.sequence;
-        if (event.event?.$case === 'stdout' && ++seen === 5) process.kill(agent, 'SIGKILL');
+        if (event.event?.$case === 'stdout' && ++seen === 5) await killAgent(containerId);
       }
     } catch {
       // The stream may end with an error, or be cut: both are told apart from `ended`.

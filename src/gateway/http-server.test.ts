@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startHttpServer, type HttpServer, type HttpServerDeps } from './http-server.js';
+import { Metrics } from '../telemetry/metrics.js';
 import { HttpClient } from './testing/http-client.js';
 import { AUTH, testGateway } from './testing/test-gateway.js';
 
@@ -39,6 +40,16 @@ describe('the HTTP server', () => {
     bay.problem = 'the engine does not answer';
     const answer = await http.send('/ready');
     expect([answer.status, answer.json()]).toEqual([503, { status: 'not ready', detail: bay.problem }]);
+  });
+
+  it('tells its metrics to whoever has the token, and to nobody else', async () => {
+    const metrics = new Metrics();
+    metrics.shipStarted('local', { start: 120 });
+    await serve({ metrics });
+    expect((await http.send('/metrics')).status).toBe(403);
+    const answer = await http.send('/metrics', { headers: AUTH });
+    expect(answer.headers['content-type']).toContain('text/plain');
+    expect(answer.text).toContain('shipyard_ship_start_seconds_count{driver="local",phase="start"} 1');
   });
 
   it.each([

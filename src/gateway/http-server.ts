@@ -69,6 +69,8 @@ export interface HttpServerDeps {
   readonly version: string;
   /** @returns undefined when Bay can serve, else why not */
   readonly ready: () => Promise<string | undefined>;
+  /** For Prometheus, at /metrics; asked for with the token like everything that tells of ships. */
+  readonly metrics?: { readonly contentType: string; text(): Promise<string> };
   readonly log: GatewayLog;
   readonly streamTiming?: StreamTiming;
 }
@@ -169,6 +171,13 @@ function registerOwnRoutes(app: FastifyInstance, deps: HttpServerDeps, routes: r
     if (problem === undefined) return { status: 'ready' };
     return reply.code(503).header('retry-after', '1').send({ status: 'not ready', detail: problem });
   });
+  const { metrics } = deps;
+  if (metrics) {
+    app.get('/metrics', async (request, reply) => {
+      deps.authorize(request.headers.authorization);
+      return reply.type(metrics.contentType).send(await metrics.text());
+    });
+  }
   let document: OpenApiDocument | undefined;
   registerDocs(app, () => (document ??= buildOpenApi({ ...deps, routes })));
 }
@@ -203,7 +212,7 @@ function refuseWhileStopping(app: FastifyInstance): void {
   });
 }
 
-const OWN_PATHS = new Set(['/ready', '/openapi.json', '/docs', '/redoc']);
+const OWN_PATHS = new Set(['/ready', '/metrics', '/openapi.json', '/docs', '/redoc']);
 
 function answerUnknownPath(request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const url = request.raw.url ?? '/';

@@ -27,6 +27,14 @@ describe('createShip', () => {
     expect(bay.driver.agent(ship.shipId).bound.get('s')).toMatchObject({ uid: 70_000 });
   });
 
+  it('measures the phases of a start', async () => {
+    const bay = await start();
+    await bay.createShip('s');
+    const text = await bay.metrics.text();
+    for (const phase of ['start', 'hello', 'first_answer'])
+      expect(text).toContain(`shipyard_ship_start_seconds_count{driver="fake",phase="${phase}"} 1`);
+  });
+
   it('counts a lease from when the ship can be used', async () => {
     const bay = await start();
     bay.driver.beforeStart = async () => bay.clock.advanceSeconds(30);

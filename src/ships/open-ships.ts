@@ -19,6 +19,7 @@ export interface OpenShipsOptions {
   readonly key: Buffer;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: ShipsDeps['metrics'];
   readonly settings: ShipsSettings;
 }
 
@@ -33,7 +34,7 @@ export interface OpenShips {
 }
 
 /** Puts together what looks after ships. Nothing acts before it is asked to. */
-export function openShips({ store, driver, dialer, key, clock, log, settings }: OpenShipsOptions): OpenShips {
+export function openShips({ store, driver, dialer, key, clock, log, metrics, settings }: OpenShipsOptions): OpenShips {
   const queue = new WaitQueue();
   const links = new ShipLinks({
     dialer,
@@ -57,6 +58,7 @@ export function openShips({ store, driver, dialer, key, clock, log, settings }: 
     links,
     clock,
     log,
+    metrics,
     queue,
     sessionLocks: new KeyedLock(),
     shipLocks: new KeyedLock(),

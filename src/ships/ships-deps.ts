@@ -3,6 +3,7 @@ import type { ShipLinks } from '../ship-clients/ship-links.js';
 import type { Store } from '../store/store.js';
 import type { Clock } from '../telemetry/clock.js';
 import type { Log } from '../telemetry/log.js';
+import type { Metrics } from '../telemetry/metrics.js';
 import type { KeyedLock } from './keyed-lock.js';
 import type { ShipSpec } from './ship.js';
 import type { WaitQueue } from './wait-queue.js';
@@ -14,6 +15,7 @@ export interface ShipsDeps {
   readonly links: ShipLinks;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Pick<Metrics, 'shipStarted'>;
   readonly queue: WaitQueue;
   /** Makes parallel calls of one session wait for each other. */
   readonly sessionLocks: KeyedLock;

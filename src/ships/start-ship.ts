@@ -1,5 +1,6 @@
 import { isStatusError, StatusError } from '../../proto/rpc/status-error.js';
 import type { LeaseRecord, ShipRecord } from '../store/store.js';
+import { stopwatch } from '../telemetry/stopwatch.js';
 import type { ShipsDeps } from './ships-deps.js';
 import { endIncarnation } from './stop-ship.js';
 import { withDeadline } from './with-deadline.js';
@@ -45,7 +46,9 @@ async function bringUp(
   lease: LeaseRecord,
   signal: AbortSignal,
 ): Promise<ShipRecord> {
+  const lap = stopwatch();
   const started = await deps.driver.start(ship, { token: deps.links.token(ship), signal });
+  const driverMs = lap();
   signal.throwIfAborted();
   const recorded = await deps.store.recordStart(ship, started);
   if (!recorded) throw lost();
@@ -62,7 +65,9 @@ async function bringUp(
       () => undefined, // the deadline notices instead
     );
     await link.calls(alive, deps.settings.startTimeoutMs);
+    const hello = lap();
     await link.bind(lease, recorded.fence, alive);
+    tellPhases(deps, recorded, { ...(started.phasesMs ?? { start: driverMs }), hello, first_answer: lap() });
   } finally {
     life.abort();
   }
@@ -70,6 +75,12 @@ async function bringUp(
   if (!running) throw lost();
   link.leaseChanged({ now: true });
   return running;
+}
+
+/** How long each part of a start took: of the driver's, until the agent said who it is, until it answered a first call. */
+function tellPhases(deps: ShipsDeps, ship: ShipRecord, phasesMs: Readonly<Record<string, number>>): void {
+  deps.metrics.shipStarted(deps.driver.name, phasesMs);
+  deps.log.info({ shipId: ship.id, incarnation: ship.incarnation, phasesMs }, 'a ship started');
 }
 
 /**

@@ -15,6 +15,7 @@ import { openShips } from '../ships/open-ships.js';
 import type { ShipsSettings } from '../ships/ships-deps.js';
 import { Store } from '../store/store.js';
 import { silentLog } from '../telemetry/log.js';
+import { Metrics } from '../telemetry/metrics.js';
 import { FakeClock } from './fake-clock.js';
 import { FakeDriver } from './fake-driver.js';
 
@@ -33,6 +34,7 @@ export async function startTestBay({ settings = {}, after }: TestBayOptions = {}
   const file = path.join(driver.folder, 'bay.db');
   const importDefaults = { cpus: 1, memoryBytes: 512 * 1024 ** 2, ttlSeconds: 3600, uidBase: 70_000 };
   const store = new Store({ file, log: silentLog, importDefaults, now: clock.now() });
+  const metrics = new Metrics();
   const ships = openShips({
     store,
     driver,
@@ -40,6 +42,7 @@ export async function startTestBay({ settings = {}, after }: TestBayOptions = {}
     key: Buffer.alloc(32, 7),
     clock,
     log: silentLog,
+    metrics,
     settings: {
       maxShips: 10,
       whenFull: 'reject',
@@ -75,6 +78,7 @@ export async function startTestBay({ settings = {}, after }: TestBayOptions = {}
     files: createClient(FileServiceDefinition, transport),
     clock,
     driver,
+    metrics,
     store,
     ...ships,
     createShip,

@@ -2,6 +2,7 @@ import type Docker from 'dockerode';
 import type { ContainerInspectInfo } from 'dockerode';
 import { isStatusError, StatusError } from '../../../proto/rpc/status-error.js';
 import type { Ship } from '../../ships/ship.js';
+import { stopwatch } from '../../telemetry/stopwatch.js';
 import type { Endpoint, StartedShip, StartOptions } from '../driver.js';
 import { toError } from '../system-error.js';
 import { environmentInside } from '../authorities.js';
@@ -153,14 +154,4 @@ async function toStartError(
   const why = isStatusError(error) ? error.message : `${engine.kind}: ${engineTrouble(error)}`;
   const message = `ship ${ship.id} did not start: ${why}${said.trim() ? `; it wrote: ${said.trim()}` : ''}`;
   return new StatusError('SHIP_START_FAILED', message, { cause: toError(error) });
-}
-
-function stopwatch(): () => number {
-  let last = performance.now();
-  return () => {
-    const now = performance.now();
-    const ms = Math.round(now - last);
-    last = now;
-    return ms;
-  };
 }
