@@ -4,7 +4,7 @@ import path from 'node:path';
 import { parseEnv } from 'node:util';
 import { ConfigError, type ConfigProblem } from './config/config-error.js';
 import { nearest } from './config/nearest.js';
-import { VARIABLES, type Values, type VariableName } from './config/variables.js';
+import { VARIABLES, type DriverName, type Values, type VariableName } from './config/variables.js';
 import { isPassedOn, SHIP_ENV_PREFIX, toShipEnvironment } from './ship-environment.js';
 import { parseDatabaseUrl } from './store/database-url.js';
 import type { NetworkException } from './drivers/network-filter.js';
@@ -25,7 +25,7 @@ export interface Config {
   readonly stateDir: string;
   readonly maxShips: number;
   readonly whenFull: 'reject' | 'wait';
-  readonly driver: string | undefined;
+  readonly driver: DriverName | undefined;
   readonly dockerImage: string;
   readonly dockerNetwork: string;
   /** Where to look for an engine. */
@@ -37,6 +37,20 @@ export interface Config {
   };
   /** SHIP_RUNTIME. */
   readonly shipRuntime: string | undefined;
+  readonly kubernetes: {
+    readonly kubeconfig?: string;
+    readonly context?: string;
+    readonly namespace?: string;
+    readonly storageClass?: string;
+    readonly storageSize: string;
+    readonly imagePullSecret?: string;
+    readonly runtimeClass?: string;
+    readonly serviceAccount?: string;
+    readonly podSecurity: 'baseline' | 'restricted';
+    readonly hostUsers?: boolean;
+    /** KUBE_POD_TEMPLATE: the file. */
+    readonly podTemplateFile?: string;
+  };
   readonly defaultTtlSeconds: number;
   readonly defaultSpec: ShipSpec;
   readonly startTimeoutMs: number;
@@ -150,6 +164,7 @@ function toConfig(values: Values, env: ConfigSources['env'], cwd: string, proble
       ...(env.XDG_RUNTIME_DIR ? { runtimeDir: env.XDG_RUNTIME_DIR } : {}),
     },
     shipRuntime: values.SHIP_RUNTIME,
+    kubernetes: readKubernetes(values, resolve),
     defaultTtlSeconds: values.DEFAULT_SHIP_TTL,
     defaultSpec: { cpus: values.DEFAULT_SHIP_CPUS, memoryBytes: values.DEFAULT_SHIP_MEMORY },
     startTimeoutMs: values.SHIP_HEALTH_CHECK_TIMEOUT * 1000,
@@ -205,6 +220,22 @@ function readTls(values: Values, resolve: (text: string) => string, problems: Co
     }
   }
   return { certFile: resolve(cert ?? ''), keyFile: resolve(key ?? '') };
+}
+
+function readKubernetes(values: Values, resolve: (text: string) => string): Config['kubernetes'] {
+  const given = {
+    kubeconfig: values.KUBECONFIG?.split(path.delimiter).map(resolve).join(path.delimiter),
+    context: values.KUBE_CONTEXT,
+    namespace: values.KUBE_NAMESPACE,
+    storageClass: values.KUBE_STORAGE_CLASS,
+    imagePullSecret: values.KUBE_IMAGE_PULL_SECRET,
+    runtimeClass: values.KUBE_RUNTIME_CLASS,
+    serviceAccount: values.KUBE_SERVICE_ACCOUNT,
+    hostUsers: values.KUBE_HOST_USERS,
+    podTemplateFile: values.KUBE_POD_TEMPLATE && resolve(values.KUBE_POD_TEMPLATE),
+  };
+  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return { ...set, storageSize: values.KUBE_STORAGE_SIZE, podSecurity: values.KUBE_POD_SECURITY };
 }
 
 function warnOfOldData(values: Values, resolve: (text: string) => string, shipDataDir: string): string[] {

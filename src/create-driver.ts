@@ -1,8 +1,11 @@
+import { createHmac } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from './config.js';
+import type { DriverName } from './config/variables.js';
 import type { Driver } from './drivers/driver.js';
 import { createEngineDriver, type EngineMode } from './drivers/engine-driver/index.js';
+import { createKubernetesDriver, readPodTemplate } from './drivers/kubernetes-driver/index.js';
 import { createLocalDriver } from './drivers/local-driver/index.js';
 import { detectDriver } from './detect-driver.js';
 import type { createLog } from './telemetry/log.js';
@@ -12,31 +15,28 @@ export interface CreateDriverDeps {
   readonly log: ReturnType<typeof createLog>;
   /** Of the database: what is created is marked with it. */
   readonly deploymentId: string;
+  /** The deployment's; what drivers keep secret is made from it. */
+  readonly key: Buffer;
   /** The installation's folder. */
   readonly root: string;
 }
 
-const DRIVERS: Readonly<Record<string, (deps: CreateDriverDeps) => Driver>> = {
+const DRIVERS: Readonly<Record<DriverName, (deps: CreateDriverDeps) => Driver | Promise<Driver>>> = {
   docker: openEngineDriver('docker'),
   'docker-host': openEngineDriver('docker-host'),
   podman: openEngineDriver('podman'),
   'podman-host': openEngineDriver('podman-host'),
+  kubernetes: openKubernetesDriver,
   local: openLocalDriver,
 };
 
 /**
  * The driver that the configuration names, or the one that fits this machine.
  *
- * @throws Error with a text for the operator, where this version does not have the driver
+ * @throws ConfigError where a file that it names is wrong
  */
 export async function createDriver(deps: CreateDriverDeps): Promise<Driver> {
-  const name = deps.config.driver ?? (await detectDriver(deps.config, deps.log));
-  const open = DRIVERS[name];
-  if (!open) {
-    const there = Object.keys(DRIVERS).join(', ');
-    throw new Error(`CONTAINER_DRIVER=${name} is not available in this version, which has: ${there}`);
-  }
-  return open(deps);
+  return DRIVERS[deps.config.driver ?? (await detectDriver(deps.config, deps.log))](deps);
 }
 
 function openEngineDriver(mode: EngineMode): (deps: CreateDriverDeps) => Driver {
@@ -58,6 +58,25 @@ function openEngineDriver(mode: EngineMode): (deps: CreateDriverDeps) => Driver 
       logLevel: config.logLevel,
       logger: log,
     });
+}
+
+async function openKubernetesDriver({ config, log, deploymentId, key }: CreateDriverDeps): Promise<Driver> {
+  const { podTemplateFile, ...kubernetes } = config.kubernetes;
+  return createKubernetesDriver({
+    ...kubernetes,
+    ...(podTemplateFile === undefined ? {} : { podTemplate: await readPodTemplate(podTemplateFile) }),
+    deploymentId,
+    certificateSecret: createHmac('sha256', key).update('certificates of ships').digest(),
+    image: config.dockerImage,
+    shipNetwork: config.shipNetwork ?? 'internet',
+    ephemeral: config.ephemeral,
+    shipEnvironment: config.shipEnvironment,
+    executionLogMaxBytes: config.executionLogMaxBytes,
+    shipLogMaxBytes: config.shipLogMaxBytes,
+    startTimeoutMs: config.startTimeoutMs,
+    logLevel: config.logLevel,
+    logger: log,
+  });
 }
 
 function openLocalDriver({ config, log, deploymentId, root }: CreateDriverDeps): Driver {

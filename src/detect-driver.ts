@@ -1,15 +1,18 @@
 import { existsSync } from 'node:fs';
 import type { Config } from './config.js';
-import { findEngine, findImage, type EngineMode } from './drivers/engine-driver/index.js';
+import type { DriverName } from './config/variables.js';
+import { findEngine, findImage } from './drivers/engine-driver/index.js';
 import type { Log } from './telemetry/log.js';
 
 const DETECT_TIMEOUT_MS = 5_000;
+/** In every Pod that may speak to its API server. */
+const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount/token';
 
 /**
  * The driver that fits this machine, where none is named: Docker if it answers and has the image of ships, then Podman
- * likewise, else local. The log says why.
+ * likewise, then the cluster that Bay runs in, else local. The log says why.
  */
-export async function detectDriver(config: Config, log: Log): Promise<EngineMode | 'local'> {
+export async function detectDriver(config: Config, log: Log): Promise<DriverName> {
   const contained = existsSync('/.dockerenv') || existsSync('/run/.containerenv');
   for (const kind of ['docker', 'podman'] as const) {
     const problem = await whyNot(kind, config);
@@ -20,7 +23,10 @@ export async function detectDriver(config: Config, log: Log): Promise<EngineMode
     }
     log.debug({ driver: mode, problem }, 'CONTAINER_DRIVER is not set, and this engine is not taken');
   }
-  // Kubernetes comes before local; this version does not have it.
+  if (existsSync(SERVICE_ACCOUNT)) {
+    log.info({ driver: 'kubernetes' }, 'CONTAINER_DRIVER is not set: Bay runs in a cluster');
+    return 'kubernetes';
+  }
   log.info(
     { driver: 'local' },
     `CONTAINER_DRIVER is not set, and no engine answers that has the image ${config.dockerImage}`,

@@ -40,12 +40,11 @@ describe('bay', () => {
     expect(stderr).not.toMatch(/\n\s+at /);
   }, 60_000);
 
-  it('says plainly which drivers this version has', () => {
-    const { status, stderr } = run('src/main.ts', { CONTAINER_DRIVER: 'kubernetes' });
+  it('says plainly what keeps the driver from its work', () => {
+    const KUBECONFIG = '/nowhere/kubeconfig';
+    const { status, stderr } = run('src/main.ts', { CONTAINER_DRIVER: 'kubernetes', KUBECONFIG });
     expect(status).toBe(1);
-    expect(stderr).toBe(
-      'CONTAINER_DRIVER=kubernetes is not available in this version, which has: docker, docker-host, podman, podman-host, local\n',
-    );
+    expect(stderr).toBe(`the kubeconfig cannot be read: ${KUBECONFIG} is not there: set KUBECONFIG\n`);
   }, 60_000);
 
   it('prints the table of its variables', () => {

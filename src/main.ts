@@ -53,14 +53,15 @@ async function main(config: Config): Promise<void> {
   const { version } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { version: string };
 
   const store = openStore(config, log);
-  const driver = await createDriver({ config, log, deploymentId: store.deploymentId, root: ROOT });
+  const key = readDeploymentKey(config.stateDir);
+  const driver = await createDriver({ config, log, deploymentId: store.deploymentId, key, root: ROOT });
   const report = await driver.check(AbortSignal.timeout(CHECK_TIMEOUT_MS));
   const metrics = new Metrics();
   const ships = openShips({
     store,
     driver,
     dialer: grpcDialer,
-    key: readDeploymentKey(config.stateDir),
+    key,
     clock: systemClock,
     log,
     metrics,

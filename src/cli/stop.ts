@@ -57,12 +57,13 @@ async function stopAlone(config: Config): Promise<Stopped | undefined> {
     if (error instanceof StoreError && error.inUse) return undefined;
     throw error;
   }
-  const driver = await createDriver({ config, log, deploymentId: store.deploymentId, root: installation });
+  const key = readDeploymentKey(config.stateDir);
+  const driver = await createDriver({ config, log, deploymentId: store.deploymentId, key, root: installation });
   const ships = openShips({
     store,
     driver,
     dialer: grpcDialer,
-    key: readDeploymentKey(config.stateDir),
+    key,
     clock: systemClock,
     log,
     metrics: new Metrics(),

@@ -13,6 +13,9 @@ interface Variable<T> {
   readonly secret?: boolean;
 }
 
+const DRIVERS = ['docker', 'docker-host', 'podman', 'podman-host', 'kubernetes', 'local'] as const;
+export type DriverName = (typeof DRIVERS)[number];
+
 /** Every variable that Bay knows, in the order of the README's table. */
 export const VARIABLES = {
   HOST: variable({
@@ -52,10 +55,10 @@ export const VARIABLES = {
     doc: 'Largest upload, in bytes.',
   }),
   CONTAINER_DRIVER: variable({
-    ...oneOf(['docker', 'docker-host', 'podman', 'podman-host', 'kubernetes', 'local']),
+    ...oneOf(DRIVERS),
     byDefault: '',
     fallback: undefined,
-    doc: 'Where ships live: `docker-host` and `podman-host` for a Bay on the machine of that engine, `docker` and `podman` for one in a container beside its ships, `local` without an engine. Unset: Docker where it answers and has the image, else Podman likewise, else `local`.',
+    doc: 'Where ships live: `docker-host` and `podman-host` for a Bay on the machine of that engine, `docker` and `podman` for one in a container beside its ships, `kubernetes` for Pods of a cluster, `local` without an engine. Unset: Docker where it answers and has the image, else Podman likewise, else the cluster that Bay runs in, else `local`.',
   }),
   MAX_SHIP_NUM: variable({
     ...integer(1, 1_000_000),
@@ -200,6 +203,73 @@ export const VARIABLES = {
     fallback: undefined,
     doc: 'Another OCI runtime for ships, by the name that the engine has for it: `runsc`, `kata`. Not used by `local`.',
   }),
+  KUBECONFIG: variable({
+    read: (text) => text,
+    byDefault: '',
+    fallback: undefined,
+    doc: 'Of `kubernetes`: files that name the cluster and who Bay is there, as for kubectl. Unset: the service account of the Pod that Bay runs in, else `~/.kube/config`.',
+  }),
+  KUBE_CONTEXT: variable({
+    read: (text) => text,
+    byDefault: '',
+    fallback: undefined,
+    doc: 'The context to use of `KUBECONFIG`. Unset: its current one.',
+  }),
+  KUBE_NAMESPACE: variable({
+    read: (text) => (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text) ? text : undefined),
+    allowed: 'must be the name of a namespace',
+    byDefault: '',
+    fallback: undefined,
+    doc: 'Where ships live. Unset: the namespace of the context, or of Bay itself, else `default`.',
+  }),
+  KUBE_STORAGE_CLASS: variable({
+    read: (text) => text,
+    byDefault: '',
+    fallback: undefined,
+    doc: 'Storage class of the claims that hold workspaces. Unset: the default of the cluster.',
+  }),
+  KUBE_STORAGE_SIZE: variable({
+    ...quantity(),
+    byDefault: '10Gi',
+    fallback: '10Gi',
+    doc: 'Size of the claim of each ship.',
+  }),
+  KUBE_IMAGE_PULL_SECRET: variable({
+    read: (text) => text,
+    byDefault: '',
+    fallback: undefined,
+    doc: 'Secret with which nodes pull `DOCKER_IMAGE`.',
+  }),
+  KUBE_RUNTIME_CLASS: variable({
+    read: (text) => text,
+    byDefault: '',
+    fallback: undefined,
+    doc: 'Runtime class of ships, for gVisor or Kata.',
+  }),
+  KUBE_SERVICE_ACCOUNT: variable({
+    read: (text) => text,
+    byDefault: '',
+    fallback: undefined,
+    doc: 'Service account of ships, whose token code in them can then use. Unset: no token is mounted.',
+  }),
+  KUBE_POD_SECURITY: variable({
+    ...oneOf(['baseline', 'restricted']),
+    byDefault: 'baseline',
+    fallback: 'baseline' as const,
+    doc: 'The Pod Security level that ships pass. With `restricted` a ship has one user for agent and session, and takes one session at a time.',
+  }),
+  KUBE_HOST_USERS: variable({
+    ...flag(),
+    byDefault: '',
+    fallback: undefined,
+    doc: '`false` gives each ship a user namespace, where nodes can. Unset: as the cluster does by itself.',
+  }),
+  KUBE_POD_TEMPLATE: variable({
+    read: (text) => text,
+    byDefault: '',
+    fallback: undefined,
+    doc: 'File (YAML or JSON) with `metadata` and `spec` that are merged into the Pod of each ship: tolerations, affinity, sidecars.',
+  }),
   SHIPYARD_PYTHON: variable({
     read: (text) => text,
     byDefault: '',
@@ -267,6 +337,12 @@ function port(): Reading<number> {
 
 function bytes(): Reading<number> {
   return { ...integer(1, Number.MAX_SAFE_INTEGER), allowed: 'must be a whole number of bytes greater than 0' };
+}
+
+function quantity(): Reading<string> {
+  const read = (text: string) =>
+    /^\d+(\.\d+)?([KMGTPE]i?)?$/.test(text) && !/^[0.]+\D*$/.test(text) ? text : undefined;
+  return { read, allowed: 'must be a quantity of bytes greater than 0, as 10Gi' };
 }
 
 function flag(): Reading<boolean> {

@@ -9,7 +9,8 @@ const SILENCE_MS = 2_000;
 
 /**
  * Answers when the agent itself answers there. A connection alone says nothing, since an engine's proxy takes it before
- * anybody listens behind it: the agent speaks first.
+ * anybody listens behind it: the agent speaks first. With TLS, where it waits for a client to show who it is, nothing
+ * stands between.
  */
 export async function agentReady(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
@@ -18,6 +19,7 @@ export async function agentReady(endpoint: Endpoint, signal: AbortSignal): Promi
 
 function speaks(endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
   const target = endpoint.kind === 'unix' ? { path: endpoint.path } : { host: endpoint.host, port: endpoint.port };
+  const sign = endpoint.kind === 'tcp' && endpoint.tls ? 'connect' : 'data';
   const socket = createConnection(target);
   return new Promise((resolve) => {
     const end = (answer: boolean) => {
@@ -28,7 +30,7 @@ function speaks(endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
     const abort = () => end(false);
     signal.addEventListener('abort', abort, { once: true });
     socket.setTimeout(SILENCE_MS, () => end(false));
-    socket.once('data', () => end(true));
+    socket.once(sign, () => end(true));
     socket.once('error', () => end(false));
     socket.once('close', () => end(false));
   });

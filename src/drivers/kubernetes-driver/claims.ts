@@ -1,0 +1,80 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { V1PersistentVolumeClaim } from '@kubernetes/client-node';
+import { isKubeError } from './kube-error.js';
+import { claimLabels, shipName, SHIP_ID_ANNOTATION } from './names.js';
+import type { Cluster } from './open-cluster.js';
+import type { KubernetesDriverOptions } from './options.js';
+
+const PAUSE_MS = [50, 100, 200, 500, 1000];
+
+const pathOf = ({ namespace }: Cluster): string => `/api/v1/namespaces/${namespace}/persistentvolumeclaims`;
+
+/**
+ * Makes the ship's claim where it is not there. One that was given up is waited for: its name is free when the Pod that
+ * used it has ended.
+ */
+export async function ensureClaim(
+  cluster: Cluster,
+  shipId: string,
+  options: KubernetesDriverOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      // Not cut short by the caller, since the server would make it all the same, after what cleans up has looked.
+      await cluster.client.request('POST', pathOf(cluster), { body: claimFor(shipId, options) });
+      return;
+    } catch (error) {
+      if (!isKubeError(error, 409)) throw error;
+    }
+    // Without a handle on the claim nothing is known of its age: a new ship's would not be there yet.
+    if (await hasClaim(cluster, shipId, options)) return;
+    await sleep(PAUSE_MS[Math.min(attempt, PAUSE_MS.length - 1)], undefined, { signal });
+  }
+}
+
+/** Whether it is there and not given up. */
+export async function hasClaim(
+  cluster: Cluster,
+  shipId: string,
+  { deploymentId }: Pick<KubernetesDriverOptions, 'deploymentId'>,
+): Promise<boolean> {
+  try {
+    const path = `${pathOf(cluster)}/${shipName(deploymentId, shipId)}`;
+    const claim = await cluster.client.request<V1PersistentVolumeClaim>('GET', path);
+    return claim.metadata?.deletionTimestamp === undefined;
+  } catch (error) {
+    if (isKubeError(error, 404)) return false;
+    throw error;
+  }
+}
+
+/** Gives the claim up, and with it the volume; the cluster removes both once no Pod uses them. Safe to repeat. */
+export async function removeClaim(
+  cluster: Cluster,
+  shipId: string,
+  { deploymentId }: Pick<KubernetesDriverOptions, 'deploymentId'>,
+): Promise<void> {
+  try {
+    await cluster.client.request('DELETE', `${pathOf(cluster)}/${shipName(deploymentId, shipId)}`);
+  } catch (error) {
+    if (!isKubeError(error, 404)) throw error;
+  }
+}
+
+function claimFor(shipId: string, options: KubernetesDriverOptions): V1PersistentVolumeClaim {
+  return {
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: {
+      name: shipName(options.deploymentId, shipId),
+      labels: claimLabels(options.deploymentId, shipId),
+      annotations: { [SHIP_ID_ANNOTATION]: shipId },
+    },
+    spec: {
+      accessModes: ['ReadWriteOnce'],
+      ...(options.storageClass === undefined ? {} : { storageClassName: options.storageClass }),
+      resources: { requests: { storage: options.storageSize } },
+    },
+  };
+}

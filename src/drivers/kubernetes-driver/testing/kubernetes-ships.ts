@@ -1,0 +1,94 @@
+import { randomBytes } from 'node:crypto';
+import { PassThrough } from 'node:stream';
+import { Exec, KubeConfig } from '@kubernetes/client-node';
+import { pino } from 'pino';
+import type { Ship } from '../../../ships/ship.js';
+import type { Driver } from '../../driver.js';
+import { createKubernetesDriver, type KubernetesDriverOptions } from '../index.js';
+import { podName } from '../names.js';
+import { TEST_IMAGE, TEST_KUBECONFIG, TestNamespace } from './test-cluster.js';
+
+/** A deployment of the driver in a namespace of its own. Dispose ends its ships and removes the namespace. */
+export class KubernetesShips implements AsyncDisposable {
+  readonly #drivers: Driver[] = [];
+
+  private constructor(
+    readonly namespace: TestNamespace,
+    readonly options: KubernetesDriverOptions,
+  ) {}
+
+  static async make(
+    options: Partial<KubernetesDriverOptions> = {},
+    level: 'baseline' | 'restricted' = 'baseline',
+  ): Promise<KubernetesShips> {
+    const namespace = await TestNamespace.make(level);
+    return new KubernetesShips(namespace, {
+      kubeconfig: TEST_KUBECONFIG ?? '',
+      namespace: namespace.name,
+      deploymentId: namespace.name,
+      certificateSecret: randomBytes(32),
+      image: TEST_IMAGE,
+      storageSize: '1Gi',
+      podSecurity: 'baseline',
+      shipNetwork: 'internet',
+      ephemeral: false,
+      shipEnvironment: {},
+      startTimeoutMs: 30_000,
+      logger: pino({ level: process.env.LOG_LEVEL ?? 'silent' }),
+      ...options,
+    });
+  }
+
+  /** A driver of this deployment, as every Bay has one of its own. */
+  driver(options: Partial<KubernetesDriverOptions> = {}): Driver {
+    const driver = createKubernetesDriver({ ...this.options, ...options });
+    this.#drivers.push(driver);
+    return driver;
+  }
+
+  podName(ship: Ship): string {
+    return podName(this.options.deploymentId, ship);
+  }
+
+  /** Starts a command beside the agent, with its user, as an administrator may. */
+  async exec(ship: Ship, argv: string[]): Promise<void> {
+    const config = new KubeConfig();
+    config.loadFromFile(TEST_KUBECONFIG ?? '');
+    const output = new PassThrough().resume();
+    const { name } = this.namespace;
+    await (new Exec(config).exec(
+      name,
+      this.podName(ship),
+      'ship',
+      argv,
+      output,
+      output,
+      null,
+      false,
+    ) as Promise<unknown>);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const driver of this.#drivers) await driver.close?.();
+    await this.namespace[Symbol.asyncDispose]();
+  }
+}
+
+export function kubernetesShip(id: string, values: Partial<Ship> = {}): Ship {
+  return {
+    id,
+    state: 'CREATING',
+    incarnation: 1,
+    fence: 1,
+    driver: 'kubernetes',
+    spec: { cpus: 0.1, memoryBytes: 256 * 1024 * 1024 },
+    maxSessionNum: 2,
+    ttlSeconds: 60,
+    createTime: new Date(0),
+    updateTime: new Date(0),
+    stateReason: '',
+    handle: undefined,
+    isolation: undefined,
+    ...values,
+  };
+}
