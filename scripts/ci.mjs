@@ -19,6 +19,8 @@ const STAGES = {
     run('npm', ['run', '--silent', 'demo']);
     run('npm', ['run', '--silent', 'demo']);
   },
+  docker: () => run('npm', ['run', '--silent', 'test:docker']),
+  podman: () => run('npm', ['run', '--silent', 'test:podman']),
   bench: () => run('npm', ['run', '--silent', 'bench', '--', '--quick']),
   node22: () => run(process.execPath, ['scripts/test-on-node.mjs', '22']),
   node24: () => run(process.execPath, ['scripts/test-on-node.mjs', '24']),

@@ -15,9 +15,9 @@ import { ImageEngine } from './lib/image-engine.mjs';
 import { fail, say, seconds, step } from './lib/log.mjs';
 import { root } from './lib/run.mjs';
 
-const SHIP = { dockerfile: 'Dockerfile.ship', target: 'full', tag: 'ship:latest' };
-const SLIM = { dockerfile: 'Dockerfile.ship', target: 'slim', tag: 'ship:slim' };
-const BAY = { dockerfile: 'Dockerfile.bay', tag: 'bay:latest' };
+export const SHIP = { dockerfile: 'Dockerfile.ship', target: 'full', tag: 'ship:latest' };
+export const SLIM = { dockerfile: 'Dockerfile.ship', target: 'slim', tag: 'ship:slim' };
+export const BAY = { dockerfile: 'Dockerfile.bay', tag: 'bay:latest' };
 
 export async function makeImages({ kind, images }) {
   const engine = await ensureEngine(kind);

@@ -17,7 +17,10 @@ const STAGES = {
   },
   unit: (rest) => jest(['--testPathIgnorePatterns', '/e2e/', '/sdk/', ...rest]),
   e2e: (rest) => jest(['--runInBand', 'src/e2e', 'sdk', ...rest]),
+  /** The files named after `--`, one after the other. */
+  only: (rest) => jest(['--runInBand', ...rest]),
 };
+const USUAL = ['check', 'unit', 'e2e'];
 
 const separator = process.argv.indexOf('--');
 const names = process.argv.slice(2, separator < 0 ? undefined : separator);
@@ -27,7 +30,7 @@ for (const name of names)
 
 const total = { passed: 0, failed: 0, skipped: 0, notes: [] };
 setUp();
-for (const name of names.length ? names : Object.keys(STAGES)) STAGES[name](rest);
+for (const name of names.length ? names : USUAL) STAGES[name](rest);
 for (const line of total.notes) say(line);
 say(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 if (total.failed > 0) process.exit(1);

@@ -1,0 +1,63 @@
+/**
+ * `npm run test:docker` and `npm run test:podman`: what depends on a container engine, over a real one that runs here or
+ * that is started for the time of the tests: images, driver conformance, then the end-to-end suites with Bay on the machine
+ * and, where the engine has root, in a container beside its ships.
+ *
+ *   node scripts/test-engine.mjs docker | podman | podman-rootless
+ */
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { makeImages, BAY, SHIP, SLIM } from './images.mjs';
+import { ensureEngine } from './lib/engines.mjs';
+import { fail, say, seconds, step } from './lib/log.mjs';
+import { root } from './lib/run.mjs';
+import { setUp } from './setup.mjs';
+
+/** Podman builds the slim image, so that the large one is built once. */
+const ENGINES = {
+  docker: { images: [SHIP, BAY], variable: 'DOCKER_HOST', onHost: 'docker-host', inContainer: 'docker' },
+  podman: { images: [SLIM, BAY], variable: 'CONTAINER_HOST', onHost: 'podman-host', inContainer: 'podman' },
+  'podman-rootless': { images: [SLIM], variable: 'CONTAINER_HOST', onHost: 'podman-host' },
+};
+/** With Bay on the machine: everything that a user sees, and what goes wrong behind Bay's back. */
+const ON_HOST = ['scenarios', 'durability', 'engine-faults', 'probe'];
+const IN_CONTAINER = ['scenarios'];
+
+const [kind = ''] = process.argv.slice(2);
+const chosen = ENGINES[kind];
+if (!chosen) fail(`Which engine? ${Object.keys(ENGINES).join(', ')}.`, 2);
+
+const failed = [];
+setUp();
+const engine = await ensureEngine(kind).catch((error) => fail(error.message, 3));
+say(`${kind} ${engine.version} at ${engine.socketPath}${engine.started ? ', started for these tests' : ''}`);
+try {
+  await makeImages({ kind, images: chosen.images });
+  const environment = {
+    ...process.env,
+    DOCKER_IMAGE: chosen.images[0].tag,
+    [chosen.variable]: engine.host,
+    SHIPYARD_TEST_ENGINES: kind === 'podman-rootless' ? 'podman-rootless-host' : chosen.onHost,
+  };
+  test('driver', ['src/drivers/engine-driver'], environment);
+  if (kind !== 'podman-rootless') {
+    test(chosen.onHost, suites(ON_HOST), { ...environment, SHIPYARD_TEST_DRIVER: chosen.onHost });
+    test(chosen.inContainer, suites(IN_CONTAINER), { ...environment, SHIPYARD_TEST_DRIVER: chosen.inContainer });
+  }
+} finally {
+  await engine.stop();
+}
+if (failed.length > 0) fail(`Tests over ${kind} failed: ${failed.join(', ')}.`);
+
+function suites(names) {
+  return names.map((name) => `src/e2e/${name}.test.ts`);
+}
+
+function test(title, files, env) {
+  step(`tests over ${kind}: ${title}`);
+  const began = performance.now();
+  const command = [path.join(root, 'scripts/test.mjs'), 'only', '--', ...files];
+  // The first failure does not end the run: the engine is stopped in any case, and the other suites have their say.
+  if (spawnSync(process.execPath, command, { stdio: 'inherit', cwd: root, env }).status !== 0) failed.push(title);
+  say(`    ${seconds(began)}`);
+}
