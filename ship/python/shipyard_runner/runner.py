@@ -9,6 +9,7 @@ import threading
 
 from shipyard_files import OPERATIONS
 
+from . import isolation
 from .channel import Channel
 from .confine import Workspace
 from .errors import RunnerError
@@ -111,6 +112,8 @@ class _Runner:
 
     def _start(self, request):
         """Prepares the home; from then on work is taken."""
+        if "filter" in request:
+            isolation.restrict(bytes.fromhex(request["filter"]))
         environment = dict(request["environment"])
         python = prepare_home(
             request["home"], request["workspace"], request["python"], _matplotlibrc(request["supportDir"])

@@ -67,6 +67,12 @@ export function sandboxCommand(config: AgentConfig, binding: SessionBinding, lay
   }
 }
 
+/** What the runner takes away from itself and its session, in hexadecimal digits, where no bubblewrap does it. */
+export function ownFilter({ sandbox }: AgentConfig): { filter?: string } {
+  const filter = sandbox.kind === 'uid' ? seccompFilter() : undefined;
+  return filter ? { filter: filter.toString('hex') } : {};
+}
+
 function bubblewrap(config: AgentConfig, layout: SessionLayout): string[] {
   const { home, socketDir, supportDir } = layout;
   const installed = [...config.python.prefixes, ...config.readOnlyPaths].filter(isOutsideUsr);

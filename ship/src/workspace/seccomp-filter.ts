@@ -1,5 +1,6 @@
 /**
- * A seccomp filter for sessions, as the bytes that `bwrap --seccomp` reads (classic BPF, struct sock_filter).
+ * A seccomp filter for sessions, as the bytes that `bwrap --seccomp` reads (classic BPF, struct sock_filter). Engines have
+ * filters of their own, which differ: Podman's lets everybody make user namespaces.
  *
  * It takes away what code in a sandbox does not need and what kernels are broken by: new user namespaces (with all the
  * powers inside them), mounts, the kernel's log, keyrings, BPF, io_uring, and putting input into a terminal. Everything

@@ -363,6 +363,17 @@ END
     });
   });
 
+  if (kind !== 'none') {
+    it('takes new namespaces and the kernel’s log from the session', async () => {
+      const { stdout } = await runBash(
+        test.runner,
+        'for act in "unshare -U true" "unshare -r true" "dmesg"; do $act 2>&1 | grep -c "not permitted"; done; ' +
+          'grep Seccomp: /proc/self/status',
+      );
+      expect(stdout.replace(/\s+/g, ' ')).toBe('1 1 1 Seccomp: 2 ');
+    });
+  }
+
   if (sandboxed) {
     describe('walls', () => {
       it('show nothing of the host but what is needed', async () => {

@@ -7,7 +7,7 @@ import { RunnerFileWriter } from './runner-file-writer.js';
 import { RunningProcess, toExit } from './running-process.js';
 import { LargePipeReader, openPipeReader, openPipeWriter, type PipeHandle } from './pipes.js';
 import { RunnerLink, type RunnerAnswer, type RunnerEvent } from './runner-link.js';
-import { sandboxCommand, sessionEnvironment } from './sandbox-command.js';
+import { ownFilter, sandboxCommand, sessionEnvironment } from './sandbox-command.js';
 import { prepareSessionLayout, removeSessionLayout, sessionOwner, type SessionLayout } from './session-layout.js';
 import { openSessionTerminal } from './session-terminal.js';
 import type {
@@ -111,6 +111,7 @@ class Runner implements SessionRunner {
         supportDir: this.supportDir,
         python: this.config.python.executable,
         environment: sessionEnvironment(this.config, this.binding, this.layout),
+        ...ownFilter(this.config),
       });
     } catch (error) {
       await this.close();
