@@ -69,6 +69,7 @@ async function openKubernetesDriver({ config, log, deploymentId, key }: CreateDr
     certificateSecret: createHmac('sha256', key).update('certificates of ships').digest(),
     image: config.dockerImage,
     shipNetwork: config.shipNetwork ?? 'internet',
+    shipNetworkAllow: config.shipNetworkAllow,
     ephemeral: config.ephemeral,
     shipEnvironment: config.shipEnvironment,
     executionLogMaxBytes: config.executionLogMaxBytes,

@@ -3,6 +3,7 @@ import type { Ship } from '../../ships/ship.js';
 import type { Driver, DriverReport, Endpoint, FoundShip, Inspection } from '../driver.js';
 import { hasClaim, removeClaim } from './claims.js';
 import { isKubeError, toDriverError } from './kube-error.js';
+import { checkNetworkPolicies } from './network-policies.js';
 import { deploymentSelector, podName } from './names.js';
 import { openCluster, type Cluster } from './open-cluster.js';
 import type { KubernetesDriverOptions } from './options.js';
@@ -29,6 +30,8 @@ class KubernetesDriver implements Driver {
   readonly name = 'kubernetes';
   readonly uids = { scope: 'ship', base: UID_BASE } as const;
   readonly #options: KubernetesDriverOptions;
+  /** What is missing of the network's filter, as check() found it. */
+  #unenforced: readonly string[] = [];
   #opened: Promise<{ readonly cluster: Cluster; readonly watch: PodWatch }> | undefined;
 
   constructor(options: KubernetesDriverOptions) {
@@ -41,11 +44,12 @@ class KubernetesDriver implements Driver {
     try {
       const { gitVersion } = await client.request<{ gitVersion: string }>('GET', '/version', { signal });
       await watch.ready();
+      this.#unenforced = await checkNetworkPolicies(cluster, this.#options);
       const { image, shipNetwork, podSecurity } = this.#options;
       return {
         summary: `kubernetes: ${gitVersion} at ${client.server} (${name}), namespace ${namespace}; image ${image}; network ${shipNetwork}; Pod Security ${podSecurity}`,
         network: shipNetwork,
-        warnings: [],
+        warnings: [...this.#unenforced, ...this.#ignored()],
       };
     } catch (error) {
       throw toDriverError(`looking at namespace ${namespace}`, error);
@@ -53,7 +57,7 @@ class KubernetesDriver implements Driver {
   }
 
   async start(ship: Ship, options: Parameters<Driver['start']>[1]) {
-    return startShip({ options: this.#options, ...(await this.#open()) }, ship, options);
+    return startShip({ options: this.#options, ...(await this.#open()), unenforced: this.#unenforced }, ship, options);
   }
 
   endpoint(handle: Readonly<Record<string, unknown>>): Endpoint {
@@ -129,6 +133,13 @@ class KubernetesDriver implements Driver {
       if (isKubeError(error, 404)) return undefined;
       throw toDriverError(`looking for ship ${ship.id}`, error);
     }
+  }
+
+  #ignored(): string[] {
+    const { shipNetworkAllow } = this.#options;
+    if (shipNetworkAllow.length === 0) return [];
+    const asked = shipNetworkAllow.map(({ cidr }) => cidr).join(', ');
+    return [`SHIP_NETWORK_ALLOW of ${asked} does nothing here: allow it in a NetworkPolicy of the namespace`];
   }
 
   #nameOf(ship: Ship): string {

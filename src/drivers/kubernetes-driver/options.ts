@@ -1,4 +1,5 @@
 import type { V1PodSpec, V1ObjectMeta } from '@kubernetes/client-node';
+import type { NetworkException } from '../network-filter.js';
 import type { Log } from '../../telemetry/log.js';
 
 /** KUBE_POD_TEMPLATE, read: what is merged into every Pod. */
@@ -38,6 +39,8 @@ export interface KubernetesDriverOptions {
   readonly podTemplate?: PodTemplate;
   /** SHIP_NETWORK. Ships are labelled with it; the NetworkPolicies of the namespace hold them to it. */
   readonly shipNetwork: 'none' | 'internet' | 'open';
+  /** SHIP_NETWORK_ALLOW, which is said to do nothing: NetworkPolicies are the operator's. */
+  readonly shipNetworkAllow: readonly NetworkException[];
   readonly ephemeral: boolean;
   /** The sessions' environment beyond PATH, HOME, USER and TERM. */
   readonly shipEnvironment: Readonly<Record<string, string>>;

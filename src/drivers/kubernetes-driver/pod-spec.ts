@@ -22,8 +22,8 @@ const RUN_BYTES = 16 * 1024 ** 2;
 const GRACE_SECONDS = 5;
 
 /** The Pod of an incarnation: ours, the template merged over it, and what no template may change over both. */
-export function podFor(ship: Ship, options: KubernetesDriverOptions): V1Pod {
-  const own: V1Pod = { apiVersion: 'v1', kind: 'Pod', spec: specFor(ship, options) };
+export function podFor(ship: Ship, secretName: string, options: KubernetesDriverOptions): V1Pod {
+  const own: V1Pod = { apiVersion: 'v1', kind: 'Pod', spec: specFor(ship, secretName, options) };
   const { metadata = {}, spec = {} } = options.podTemplate ?? {};
   const merged = mergePod(own, { spec, metadata: { labels: metadata.labels, annotations: metadata.annotations } });
   return {
@@ -37,7 +37,7 @@ export function podFor(ship: Ship, options: KubernetesDriverOptions): V1Pod {
   };
 }
 
-function specFor(ship: Ship, options: KubernetesDriverOptions): V1PodSpec {
+function specFor(ship: Ship, secretName: string, options: KubernetesDriverOptions): V1PodSpec {
   const oneUid = options.podSecurity === 'restricted';
   const { cpus, memoryBytes } = ship.spec;
   const compute = {
@@ -84,7 +84,7 @@ function specFor(ship: Ship, options: KubernetesDriverOptions): V1PodSpec {
     volumes: [
       { name: 'ship', persistentVolumeClaim: { claimName: shipName(options.deploymentId, ship.id) } },
       // The Secret is made after the Pod, which owns it; the kubelet waits for it.
-      { name: 'agent', secret: { secretName: podName(options.deploymentId, ship), defaultMode: 0o400 } },
+      { name: 'agent', secret: { secretName, defaultMode: 0o400 } },
       { name: 'run', emptyDir: { medium: 'Memory', sizeLimit: `${RUN_BYTES}` } },
       { name: 'tmp', emptyDir: { sizeLimit: `${TMP_BYTES}` } },
     ],
@@ -108,7 +108,7 @@ function containerSecurity(oneUid: boolean): V1SecurityContext {
   };
 }
 
-export function isolationOf(ship: Ship, options: KubernetesDriverOptions): Isolation {
+export function isolationOf(ship: Ship, options: KubernetesDriverOptions, unenforced: readonly string[]): Isolation {
   const oneUid = options.podSecurity === 'restricted';
   return {
     kind: 'container',
@@ -120,6 +120,7 @@ export function isolationOf(ship: Ship, options: KubernetesDriverOptions): Isola
     ],
     missing: [
       'pids limit: a Pod cannot ask for one; the kubelet sets it for all Pods (podPidsLimit)',
+      ...unenforced,
       ...(oneUid ? ['a user for the session: it shares that of the agent (KUBE_POD_SECURITY=restricted)'] : []),
     ],
   };

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { V1Pod, V1Secret } from '@kubernetes/client-node';
 import { isStatusError, StatusError } from '../../../proto/rpc/status-error.js';
 import type { Ship } from '../../ships/ship.js';
@@ -21,6 +22,8 @@ export interface StartShipDeps {
   readonly options: KubernetesDriverOptions;
   readonly cluster: Cluster;
   readonly watch: PodWatch;
+  /** Of Isolation: what of the network nothing in the cluster keeps. */
+  readonly unenforced: readonly string[];
 }
 
 /** For the removal of what a failed start made. */
@@ -44,7 +47,9 @@ export async function startShip(
     const message = `KUBE_POD_SECURITY=restricted gives a ship one user: max_session_num must be 1, not ${ship.maxSessionNum}`;
     throw new StatusError('INVALID_ARGUMENT', message);
   }
-  const start: Start = { ship, token, name: podName(options.deploymentId, ship), words: 'the Pod is new' };
+  const name = podName(options.deploymentId, ship);
+  const secretName = `${name}-${randomBytes(3).toString('hex')}`;
+  const start: Start = { ship, token, name, secretName, words: 'the Pod is new' };
   try {
     return await begin(deps, start, signal);
   } catch (error) {
@@ -59,8 +64,10 @@ export async function startShip(
 interface Start {
   readonly ship: Ship;
   readonly token: string;
-  /** Of Pod and Secret. */
+  /** Of the Pod. */
   readonly name: string;
+  /** Another one for each attempt: the cluster takes its time to remove the Secret of a Pod that is gone. */
+  readonly secretName: string;
   /** What the cluster said last of how far it is. */
   words: string;
 }
@@ -80,13 +87,22 @@ async function begin(deps: StartShipDeps, start: Start, signal: AbortSignal): Pr
   const handle: ShipHandle = { pod: name, shipId: ship.id, incarnation: ship.incarnation, address };
   start.words = 'its agent does not answer';
   await untilReady(deps, name, endpointOf(handle, options), limit);
-  return { handle: { ...handle }, isolation: isolationOf(ship, options), containerId: name, ipAddress: address };
+  return {
+    handle: { ...handle },
+    isolation: isolationOf(ship, options, deps.unenforced),
+    containerId: name,
+    ipAddress: address,
+  };
 }
 
 /** Its name is this incarnation's: what has it already was left by an interrupted start. */
-async function createPod({ cluster, options, watch }: StartShipDeps, { ship, name }: Start, signal: AbortSignal) {
+async function createPod(
+  { cluster, options, watch }: StartShipDeps,
+  { ship, name, secretName }: Start,
+  signal: AbortSignal,
+) {
   // Not cut short by the caller, since the server would make it all the same, after what cleans up has looked.
-  const create = () => cluster.client.request<V1Pod>('POST', watch.path, { body: podFor(ship, options) });
+  const create = () => cluster.client.request<V1Pod>('POST', watch.path, { body: podFor(ship, secretName, options) });
   try {
     return await create();
   } catch (error) {
@@ -97,16 +113,21 @@ async function createPod({ cluster, options, watch }: StartShipDeps, { ship, nam
 }
 
 /** Owned by the Pod, so that it goes with it, whoever deletes that and whatever becomes of Bay. */
-async function createSecret({ cluster, options }: StartShipDeps, { ship, token, name }: Start, pod: V1Pod) {
+async function createSecret({ cluster, options }: StartShipDeps, start: Start, pod: V1Pod) {
+  const { ship, token, name, secretName } = start;
   const owner = { apiVersion: 'v1', kind: 'Pod', name, uid: pod.metadata?.uid ?? '' };
   const secret: V1Secret = {
     apiVersion: 'v1',
     kind: 'Secret',
-    metadata: { name, labels: claimLabels(options.deploymentId, ship.id), ownerReferences: [owner] },
+    metadata: { name: secretName, labels: claimLabels(options.deploymentId, ship.id), ownerReferences: [owner] },
     immutable: true,
     stringData: { [CONFIG_KEY]: JSON.stringify(agentConfigFor(ship, token, options)) },
   };
-  await cluster.client.request('POST', `/api/v1/namespaces/${cluster.namespace}/secrets`, { body: secret });
+  try {
+    await cluster.client.request('POST', `/api/v1/namespaces/${cluster.namespace}/secrets`, { body: secret });
+  } catch (error) {
+    if (!isKubeError(error, 409)) throw error; // else the server had it, and the connection broke
+  }
 }
 
 /** The Pod's address, once the agent's container runs. Fails at once where the Pod ends, or never will. */

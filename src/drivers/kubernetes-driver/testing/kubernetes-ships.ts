@@ -31,6 +31,7 @@ export class KubernetesShips implements AsyncDisposable {
       storageSize: '1Gi',
       podSecurity: 'baseline',
       shipNetwork: 'internet',
+      shipNetworkAllow: [],
       ephemeral: false,
       shipEnvironment: {},
       startTimeoutMs: 30_000,
