@@ -2,7 +2,8 @@
  * `npm run images`: builds the images of ships and of Bay with the engine that is found, or with one of our own.
  *
  *   npm run images                        ship:latest (everything) and bay:latest
- *   npm run images -- --slim              ship:slim instead, without the data-science packages; no Bay
+ *   npm run images -- --slim              ship:slim instead, without the data-science packages; Bay with --bay
+ *   npm run images -- --load-kubernetes   puts what it built into the nodes of the test cluster as well
  *   npm run images -- --engine podman     with Podman (docker, podman, podman-rootless); default: what runs, Docker first
  */
 import { spawnSync } from 'node:child_process';
@@ -10,6 +11,7 @@ import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { baseImagesOf, ensureBaseImages } from './lib/base-images.mjs';
+import { loadIntoCluster } from './lib/cluster.mjs';
 import { ensureEngine, findEngine } from './lib/engines.mjs';
 import { ImageEngine } from './lib/image-engine.mjs';
 import { fail, say, seconds, step } from './lib/log.mjs';
@@ -19,17 +21,27 @@ export const SHIP = { dockerfile: 'Dockerfile.ship', target: 'full', tag: 'ship:
 export const SLIM = { dockerfile: 'Dockerfile.ship', target: 'slim', tag: 'ship:slim' };
 export const BAY = { dockerfile: 'Dockerfile.bay', tag: 'bay:latest' };
 
-export async function makeImages({ kind, images }) {
+export async function makeImages({ kind, images, loadKubernetes = false }) {
   const engine = await ensureEngine(kind);
   try {
     say(`${engine.kind} ${engine.version} at ${engine.socketPath}${engine.started ? ' (ours)' : ''}`);
     const maker = new ImageEngine(engine);
     await ensureBaseImages(maker, [...new Set(images.flatMap(({ dockerfile }) => baseImagesOf(dockerfile)))]);
-    for (const image of images) await build(maker, image);
+    for (const image of images) {
+      await build(maker, image);
+      if (loadKubernetes) await load(maker, image.tag);
+    }
     await maker.prune();
   } finally {
     await engine.stop();
   }
+}
+
+async function load(maker, tag) {
+  step(`Loading ${tag} into the test cluster`);
+  const began = performance.now();
+  await loadIntoCluster(maker, tag);
+  say(`    ${seconds(began)}`);
 }
 
 async function build(maker, image) {
@@ -77,9 +89,18 @@ async function chooseEngine(wanted) {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const { values } = parseArgs({ options: { slim: { type: 'boolean' }, engine: { type: 'string' } } });
+  const options = {
+    slim: { type: 'boolean' },
+    bay: { type: 'boolean' },
+    'load-kubernetes': { type: 'boolean' },
+    engine: { type: 'string' },
+  };
+  const { values } = parseArgs({ options });
   try {
-    await makeImages({ kind: await chooseEngine(values.engine), images: values.slim ? [SLIM] : [SHIP, BAY] });
+    const ship = values.slim ? SLIM : SHIP;
+    const images = values.slim && !values.bay ? [ship] : [ship, BAY];
+    const loadKubernetes = values['load-kubernetes'];
+    await makeImages({ kind: await chooseEngine(values.engine), images, loadKubernetes });
   } catch (error) {
     fail(error.message);
   }

@@ -21,6 +21,9 @@ export interface CreateDriverDeps {
   readonly root: string;
 }
 
+/** For reading what a cluster says of a start that takes too long. */
+const WORDS_MS = 4_000;
+
 const DRIVERS: Readonly<Record<DriverName, (deps: CreateDriverDeps) => Driver | Promise<Driver>>> = {
   docker: openEngineDriver('docker'),
   'docker-host': openEngineDriver('docker-host'),
@@ -74,7 +77,8 @@ async function openKubernetesDriver({ config, log, deploymentId, key }: CreateDr
     shipEnvironment: config.shipEnvironment,
     executionLogMaxBytes: config.executionLogMaxBytes,
     shipLogMaxBytes: config.shipLogMaxBytes,
-    startTimeoutMs: config.startTimeoutMs,
+    // Before the caller's own wait is over, so that the cluster's words for it are told.
+    startTimeoutMs: Math.max(config.startTimeoutMs - WORDS_MS, config.startTimeoutMs / 2),
     logLevel: config.logLevel,
     logger: log,
   });

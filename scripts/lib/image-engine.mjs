@@ -1,4 +1,6 @@
+import { createWriteStream } from 'node:fs';
 import { createRequire } from 'node:module';
+import { pipeline } from 'node:stream/promises';
 import { openBuildContext } from './build-context.mjs';
 
 /** An engine as one who makes images sees it; Docker and Podman alike. */
@@ -36,6 +38,11 @@ export class ImageEngine {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** Writes an image to a file, as `docker save` does. */
+  async save(name, file) {
+    await pipeline(await this.#docker.getImage(name).get(), createWriteStream(file));
   }
 
   /** Makes an image of a file system, given as a tar archive. */

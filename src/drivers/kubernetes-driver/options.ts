@@ -47,7 +47,7 @@ export interface KubernetesDriverOptions {
   readonly executionLogMaxBytes?: number;
   readonly shipLogMaxBytes?: number;
   readonly logLevel?: string;
-  /** From the creation of a Pod until its agent can be dialled. */
+  /** From the call until the agent can be dialled. */
   readonly startTimeoutMs: number;
   readonly logger: Log;
 }

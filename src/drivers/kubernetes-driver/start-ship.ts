@@ -75,6 +75,7 @@ interface Start {
 async function begin(deps: StartShipDeps, start: Start, signal: AbortSignal): Promise<StartedShip> {
   const { cluster, options } = deps;
   const { ship, name } = start;
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(options.startTimeoutMs)]);
   await deps.watch.ready();
   await ensureClaim(cluster, ship.id, options, signal);
   signal.throwIfAborted();
@@ -82,7 +83,6 @@ async function begin(deps: StartShipDeps, start: Start, signal: AbortSignal): Pr
   await createSecret(deps, start, pod);
   signal.throwIfAborted();
 
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(options.startTimeoutMs)]);
   const address = await untilRunning(deps, start, limit);
   const handle: ShipHandle = { pod: name, shipId: ship.id, incarnation: ship.incarnation, address };
   start.words = 'its agent does not answer';
