@@ -27,7 +27,6 @@ export async function ensureClaim(
     } catch (error) {
       if (!isKubeError(error, 409)) throw error;
     }
-    // Without a handle on the claim nothing is known of its age: a new ship's would not be there yet.
     if (await hasClaim(cluster, shipId, options)) return;
     await sleep(PAUSE_MS[Math.min(attempt, PAUSE_MS.length - 1)], undefined, { signal });
   }
