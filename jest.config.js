@@ -15,5 +15,5 @@ export default {
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.cache/'],
   maxWorkers: 2,
-  testTimeout: 30_000,
+  testTimeout: 120_000, // for hangs; a busy machine is slow,
 };

@@ -191,21 +191,22 @@ function checkShipVariables(env: ConfigSources['env']): ConfigProblem[] {
   return wrong.map((variable) => ({ variable, allowed: 'must go on as a name of letters, digits and _' }));
 }
 
-const DEFAULT_TOKEN = 'secret-token';
+/** The default, and the one of the README's tour. */
+const PUBLISHED_TOKENS = ['secret-token', 'change-me'];
 
-/** The documented token is known to everybody: with it Bay is reachable from this machine alone. */
+/** A token that the documentation shows is known to everybody: with it Bay is reachable from this machine alone. */
 function readListening(values: Values, problems: ConfigProblem[]): Pick<Config, 'host' | 'usesDefaultToken'> {
-  const usesDefaultToken = values.ACCESS_TOKEN === DEFAULT_TOKEN;
+  const usesDefaultToken = PUBLISHED_TOKENS.includes(values.ACCESS_TOKEN);
   const host = values.HOST ?? (usesDefaultToken ? '127.0.0.1' : '0.0.0.0');
   if (usesDefaultToken && !isLoopback(host)) {
     const allowed =
-      'must be a loopback address while ACCESS_TOKEN is the documented default: set an ACCESS_TOKEN of your own';
+      'must be a loopback address while ACCESS_TOKEN is one that the documentation shows: set an ACCESS_TOKEN of your own';
     problems.push({ variable: 'HOST', value: host, allowed });
   }
   return { host, usesDefaultToken };
 }
 
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return /^127(\.\d{1,3}){3}$/.test(host) || host === '::1' || host.toLowerCase() === 'localhost';
 }
 

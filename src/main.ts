@@ -9,7 +9,7 @@ import { inProcess } from '../proto/rpc/in-process.js';
 import { PROTOCOL_GENERATION } from '../proto/rpc/mux/frame.js';
 import { createRouter } from '../proto/rpc/router.js';
 import { createBayService } from './bay-service.js';
-import { configTable, loadConfig, type Config } from './config.js';
+import { configTable, isLoopback, loadConfig, type Config } from './config.js';
 import { ConfigError } from './config/config-error.js';
 import { createDriver } from './create-driver.js';
 import type { DriverReport } from './drivers/driver.js';
@@ -171,7 +171,12 @@ function sayHello(config: Config, log: Log, { http, grpc }: Servers, driver: str
   const [web, rpc] = config.tls ? ['https', 'TLS'] : ['http', 'plain text'];
   for (const warning of report.warnings) log.warn({ driver }, warning);
   if (config.usesDefaultToken) {
-    log.warn({ host }, 'ACCESS_TOKEN is the documented default, so Bay listens on loopback only; set one of your own');
+    const text =
+      'ACCESS_TOKEN is one that the documentation shows, so Bay listens on loopback only; set one of your own';
+    log.warn({ host }, text);
+  } else if (!config.tls && !isLoopback(config.host)) {
+    const text = 'Bay listens beyond this machine in plain text: set TLS_CERT_FILE and TLS_KEY_FILE, or HOST=127.0.0.1';
+    log.warn({ host }, text);
   }
   log.info({ driver, network: report.network }, report.summary);
   log.info({ http: `${web}://${host}:${http.port}`, grpc: `${host}:${grpc.port} (${rpc})` }, 'Bay is ready');
@@ -181,7 +186,8 @@ function sayHello(config: Config, log: Log, { http, grpc }: Servers, driver: str
 async function sayGoodbye({ ephemeral }: Config, log: Log, { deps }: OpenShips): Promise<void> {
   if (ephemeral) await stopEveryShip(deps);
   const living = await deps.store.countPlaces();
-  if (living > 0) log.warn({ ships: living }, 'these ships live on; `npm run stop -- --all` ends them');
+  if (living > 0)
+    log.warn({ ships: living }, 'these ships live on; `npm run stop -- --all`, with the same configuration, ends them');
   log.info({}, 'stopped');
 }
 

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { BayServiceDefinition, ShipState } from '../../proto/gen/shipyard/bay/v1/bay.js';
 import { createClient } from '../../proto/rpc/client.js';
 import { openGrpcChannel } from '../../proto/rpc/grpc-client.js';
+import { isStatusError } from '../../proto/rpc/status-error.js';
 import { loadConfig, type Config } from '../config.js';
 import { ConfigError } from '../config/config-error.js';
 import { createDriver } from '../create-driver.js';
@@ -37,7 +38,11 @@ try {
   );
   process.exit(failed > 0 ? 1 : 0);
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  const hint =
+    isStatusError(error) && (error.reason === 'TOKEN_INVALID' || error.reason === 'TOKEN_MISSING')
+      ? ': set ACCESS_TOKEN to the one with which Bay was started'
+      : '';
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}${hint}\n`);
   process.exit(error instanceof ConfigError ? 2 : 1);
 }
 

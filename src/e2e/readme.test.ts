@@ -47,6 +47,17 @@ describe('the README', () => {
     60_000,
   );
 
+  itWith('curl', ['--version'])(
+    'shows how input is given to cells and commands',
+    async () => {
+      const output = await bash(example('curl').split('# A ship for')[0] + example('input'));
+      expect(output).toContain('"text":"Ada\\n"');
+      expect(output).toContain('"text":"hello\\n"');
+      expect(output.match(/"ended"/g)?.length).toBe(2);
+    },
+    60_000,
+  );
+
   itWith('grpcurl', ['-version'])(
     'shows calls by grpcurl that work',
     async () => {

@@ -144,8 +144,8 @@ class Confinement(WorkspaceCase):
         racer.start()
         try:
             seen = set()
-            deadline = time.monotonic() + 1.5
-            while time.monotonic() < deadline:
+            began = time.monotonic()
+            while time.monotonic() < began + 1.5 or ("mine" not in seen and time.monotonic() < began + 30):
                 try:
                     seen.add(self.operate("readText", path="real/secret.txt")["content"])
                 except RunnerError as error:

@@ -22,6 +22,9 @@ export interface CellKernel {
 /** A cell that the kernel has finished says so by its reply and by `idle`; where one is missing it is given up after this. */
 const LOST_HALF_MS = 1000;
 
+/** For output behind the reply, once the cell is to stop; a kernel that is not idle then never will be. */
+const LAST_OUTPUT_MS = 5_000;
+
 /** One cell in the kernel. It is over when its reply and its `idle` are in, in whatever order, or when the kernel is gone. */
 export class Cell implements Work {
   readonly id: string;
@@ -176,9 +179,12 @@ export class Cell implements Work {
   stop(graceMs: number): void {
     if (this.#over) return;
     this.#stopAsked = true;
-    // Nothing runs any more; the rest of its output is on the way.
-    if (this.#reply) return;
     clearTimeout(this.#killTimer);
+    if (this.#reply) {
+      // Nothing runs any more, and the rest of its output is on the way: unless the kernel can never say so.
+      this.#killTimer = setTimeout(() => this.#kernel.kill(), LAST_OUTPUT_MS);
+      return;
+    }
     if (graceMs <= 0) {
       this.#kernel.kill();
       return;

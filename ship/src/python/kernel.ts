@@ -164,6 +164,7 @@ export class Kernel implements CellKernel {
     const cell = new Cell(handle, request, this);
     this.#cell = cell;
     this.#launched.lastWords.take();
+    this.#launched.process.workBegins();
     cell.begin();
     // The process may have gone since the caller looked.
     if (this.#exit !== undefined) void this.gone.then(() => this.#bury(cell));

@@ -85,14 +85,14 @@ describe.each(availableSandboxes())('a command in %s', (kind) => {
   });
 
   it('takes input as far as the program reads', async () => {
-    const { execution, work } = await start({ command: 'sleep 0.2; wc -c', stdin: true });
+    const { execution, work } = await start({ command: 'until [ -e go ]; do sleep 0.01; done; wc -c', stdin: true });
     const data = Buffer.alloc(1_000_000, 'x');
     let sent = 0;
     let refused = 0;
     while (sent < data.length) {
       const taken = work.writeInput!(data.subarray(sent));
       sent += taken;
-      if (taken === 0) refused++;
+      if (taken === 0 && refused++ === 0) await (await start({ command: 'touch go' })).work.ended;
       await new Promise((resolve) => setTimeout(resolve, taken === 0 ? 5 : 0));
     }
     work.endInput!();

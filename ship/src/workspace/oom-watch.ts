@@ -3,21 +3,26 @@ import { join } from 'node:path';
 import type { AgentConfig } from '../config.js';
 
 /**
- * Evidence that the kernel killed something of this ship because its memory ran out: the cgroup's own count, which
- * grew since it was looked at last. Without a cgroup there is never evidence.
+ * Evidence that the kernel killed something of this ship because its memory ran out: the cgroup's own count. A kill
+ * explains one end, of a process whose work it falls into. Without a cgroup there is never evidence.
  */
 export class OomWatch {
-  private count: number;
+  /** Kills up to this one are told, or happened in work that they did not end. */
+  private explained = 0;
 
-  constructor(private readonly cgroup: AgentConfig['cgroup']) {
-    this.count = this.read();
+  constructor(private readonly cgroup: AgentConfig['cgroup']) {}
+
+  /** Kills so far; taken when work begins. */
+  count(): number {
+    return this.read();
   }
 
-  /** Whether a kill happened since the last call. Ask only about a process that ended as a killed one does. */
-  happened(): boolean {
-    const before = this.count;
-    this.count = this.read();
-    return this.count > before;
+  /** Whether a kill since then explains an end that looks like one; no other end is explained by the same. */
+  explains(since: number): boolean {
+    const unexplained = Math.max(since, this.explained);
+    if (this.read() <= unexplained) return false;
+    this.explained = unexplained + 1;
+    return true;
   }
 
   private read(): number {
@@ -27,7 +32,7 @@ export class OomWatch {
       const text = readFileSync(join(this.cgroup.memory, file), 'utf8');
       return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
     } catch {
-      return this.count ?? 0; // the cgroup is being removed with the ship: no evidence
+      return 0; // the cgroup is being removed with the ship: no evidence
     }
   }
 }

@@ -9,16 +9,24 @@ export class RunningProcess {
   readonly exited: Promise<ProcessExit>;
   private readonly mark: number;
   private killed = false;
+  private killsBefore: number;
 
   constructor(
     private readonly link: RunnerLink,
     answer: RunnerAnswer,
     exited: Promise<ProcessExit>,
-    oom: OomWatch,
+    private readonly oom: OomWatch,
   ) {
     this.pid = Number(answer.result['pid']);
     this.mark = Number(answer.result['mark']);
-    this.exited = exited.then((exit) => (this.looksKilled(exit) && oom.happened() ? { ...exit, oom: true } : exit));
+    this.killsBefore = oom.count();
+    this.exited = exited.then((exit) =>
+      this.looksKilled(exit) && oom.explains(this.killsBefore) ? { ...exit, oom: true } : exit,
+    );
+  }
+
+  workBegins(): void {
+    this.killsBefore = this.oom.count();
   }
 
   kill(signal: NodeJS.Signals, options: { tree?: boolean; foreground?: boolean } = {}): void {

@@ -69,8 +69,8 @@ export async function prepareSessionLayout(
   await mkdir(scratchDir, { recursive: true, mode: 0o711 });
   await mkdir(sockets, { mode: 0o700 });
   if (owner !== undefined) await chown(sockets, owner, owner);
-  await writeFile(join(scratchDir, 'passwd'), passwd(insideUid(config, binding)), { mode: 0o644 });
-  await writeFile(join(scratchDir, 'group'), group(insideUid(config, binding)), { mode: 0o644 });
+  await writeForAll(join(scratchDir, 'passwd'), passwd(insideUid(config, binding)));
+  await writeForAll(join(scratchDir, 'group'), group(insideUid(config, binding)));
   return layout;
 }
 
@@ -111,6 +111,12 @@ async function prepareHome(home: string, owner: number | undefined): Promise<voi
   // A home that was imported or restored may be another uid's. -h and the default -P: no link is followed.
   if (owner !== undefined && status.uid !== owner) await run('chown', ['-R', '-h', `${owner}:${owner}`, '--', home]);
   if ((status.mode & 0o777) !== 0o700) await chmod(home, 0o700);
+}
+
+/** The agent's umask closes what it makes to everybody else; this is read by the session's user. */
+async function writeForAll(file: string, text: string): Promise<void> {
+  await writeFile(file, text);
+  await chmod(file, 0o644);
 }
 
 function checkSocketPath(directory: string): void {

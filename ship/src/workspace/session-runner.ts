@@ -33,6 +33,8 @@ export interface SessionProcess {
   readonly exited: Promise<ProcessExit>;
   /** To the process group; `tree` also reaches descendants that left it. */
   kill(signal: NodeJS.Signals, options?: { tree?: boolean }): void;
+  /** A process that works more than once begins anew: kills for want of memory before now do not explain its end. */
+  workBegins(): void;
 }
 
 export interface TerminalSpec extends SpawnSpec {

@@ -139,6 +139,7 @@ class Runner implements SessionRunner {
       ...(spec.stdin ? { stdin: openPipeWriter(pipe(answer, 'stdin'), STDIN_BUFFER_BYTES) } : {}),
       exited: process.exited,
       kill: (signal, options) => process.kill(signal, options),
+      workBegins: () => process.workBegins(),
     };
   }
 

@@ -104,6 +104,10 @@ export class LocalProcess implements SessionProcess {
     });
   }
 
+  workBegins(): void {
+    // Without a cgroup there is no evidence of kills.
+  }
+
   kill(signal: NodeJS.Signals): void {
     try {
       process.kill(-this.pid, signal);
