@@ -16,10 +16,12 @@ def plant():
 def swap():
     """`flip` is a folder at one moment and a link to another outside at the next, thousands of times a second."""
     folder, link = "flip-folder", "flip-link"
-    os.makedirs("flip", exist_ok=True)
-    with open("flip/file", "w") as file:
+    os.mkdir(folder)
+    with open(folder + "/file", "w") as file:
         file.write(ARGS["inside"])
     os.symlink(ARGS["outside"], link)
+    # The name tells that all is ready.
+    os.rename(folder, "flip")
     count = 0
     exchange = 2
     end = time.monotonic() + ARGS["seconds"]

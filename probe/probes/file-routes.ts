@@ -277,6 +277,8 @@ function race(
       const inside = newSecret('inside');
       const args = { act: 'swap', outside: folder, inside, seconds: RACE_MS / 1000 + 1, targets: [] };
       const swapping = attack(attacker, 'links', args);
+      swapping.catch(() => undefined); // heard below, unless the act fails first
+      await untilThere(attacker, 'flip');
       const found = await act(attacker, secret, inside);
       const swaps = Number(/(\d+) times/.exec((await swapping).output)?.[1] ?? 0);
       if (found.verdict !== 'held') return found;
@@ -286,6 +288,14 @@ function race(
       return held(`${found.evidence}; ${swaps} exchanges meanwhile`);
     },
   };
+}
+
+/** Work that was just started makes it. */
+async function untilThere(session: Session, path: string): Promise<void> {
+  for (const end = performance.now() + 10_000; performance.now() < end;) {
+    if ((await answer(() => session.files('GET', ':info', { path }))).includes('"name"')) return;
+  }
+  throw new Error(`${path} was not made within 10 s`);
 }
 
 function hostIsWhole({ host }: Scene): boolean {

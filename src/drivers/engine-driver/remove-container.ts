@@ -1,9 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bounded, type Engine } from './engine.js';
-import { isNotThere, statusOf, toDriverError } from './engine-error.js';
+import { engineTrouble, isNotThere, statusOf, toDriverError } from './engine-error.js';
 import { findContainer } from './inspect-container.js';
 
 const LOOK_MS = 20;
+
+/**
+ * Somebody removes it already, or it is paused and has to go on first (409); Podman's words where it ended by itself just
+ * before the signal.
+ */
+const isOnItsWay = (error: unknown) =>
+  statusOf(error) === 409 || engineTrouble(error).includes('container state improper');
 
 /**
  * Ends a container by force and removes it, and answers when it is gone. Safe to repeat, also at once: of several who
@@ -17,8 +24,7 @@ export async function removeContainer(engine: Engine, container: string, signal:
     } catch (error) {
       signal.throwIfAborted();
       if (isNotThere(error)) return;
-      // 409: somebody removes it already, or it is paused and has to go on first.
-      if (statusOf(error) !== 409) throw toDriverError(engine, 'removing a ship', error);
+      if (!isOnItsWay(error)) throw toDriverError(engine, 'removing a ship', error);
     }
     const left = await findContainer(engine, container, signal);
     if (!left) return;
