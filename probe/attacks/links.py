@@ -16,13 +16,19 @@ def plant():
 def swap():
     """`flip` is a folder at one moment and a link to another outside at the next, thousands of times a second."""
     folder, link = "flip-folder", "flip-link"
-    os.makedirs("flip", exist_ok=True)
-    with open("flip/file", "w") as file:
-        file.write(ARGS["inside"])
-    os.symlink(ARGS["outside"], link)
     count = 0
     exchange = 2
     end = time.monotonic() + ARGS["seconds"]
+    while not os.path.lexists(link):
+        try:
+            os.makedirs("flip", exist_ok=True)
+            with open("flip/file", "w") as file:
+                file.write(ARGS["inside"])
+            os.symlink(ARGS["outside"], link)
+        except FileNotFoundError:
+            # Bay has removed the folder already: the other side of the race does not wait for us.
+            if time.monotonic() > end:
+                raise
     # The two change places in one step, so that the name is always one of them.
     while time.monotonic() < end:
         if LIBC.renameat2(-100, b"flip", -100, link.encode(), exchange) == 0:
