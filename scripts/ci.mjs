@@ -29,9 +29,6 @@ const STAGES = {
 /** Run by name only, each with the reason, which every run prints. */
 const BY_NAME = {
   bench: 'its guard (a cell during a 1 GB download) has not been seen to pass on a quiet machine yet',
-  node22:
-    'not green yet: the network tests look for node in a place that their sandbox does not show, and one memory test measures nothing',
-  node24: 'not green yet: as on 22, and Bay ends with SIGABRT at its start (better-sqlite3 at the exit of the process)',
 };
 
 const names = process.argv.slice(2);
