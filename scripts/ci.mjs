@@ -28,6 +28,8 @@ const STAGES = {
 
 /** Run by name only, each with the reason, which every run prints. */
 const BY_NAME = {
+  docker: 'its parts were seen to pass, the whole stage with both images and all suites not yet',
+  podman: 'as docker',
   bench: 'its guard (a cell during a 1 GB download) has not been seen to pass on a quiet machine yet',
 };
 
