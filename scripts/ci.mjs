@@ -30,6 +30,8 @@ const STAGES = {
 const BY_NAME = {
   docker: 'its parts were seen to pass, the whole stage with both images and all suites not yet',
   podman: 'as docker',
+  node22: 'every test was seen to pass there, a whole run in one piece not yet',
+  node24: 'as node22',
   bench: 'its guard (a cell during a 1 GB download) has not been seen to pass on a quiet machine yet',
 };
 
