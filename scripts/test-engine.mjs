@@ -11,6 +11,7 @@ import { makeImages, BAY, SHIP, SLIM } from './images.mjs';
 import { ensureEngine } from './lib/engines.mjs';
 import { fail, say, seconds, step } from './lib/log.mjs';
 import { root } from './lib/run.mjs';
+import { runInContainer } from './lib/run-in-container.mjs';
 import { setUp } from './setup.mjs';
 
 /** Podman builds the slim image, so that the large one is built once. */
@@ -42,6 +43,7 @@ try {
   test('driver', ['src/drivers/engine-driver'], environment);
   if (kind !== 'podman-rootless') {
     test(chosen.onHost, suites(ON_HOST), { ...environment, SHIPYARD_TEST_DRIVER: chosen.onHost });
+    await testInContainer(`${chosen.inContainer}: driver`, ['src/drivers/engine-driver/engine-conformance']);
     test(chosen.inContainer, suites(IN_CONTAINER), { ...environment, SHIPYARD_TEST_DRIVER: chosen.inContainer });
   }
 } finally {
@@ -51,6 +53,18 @@ if (failed.length > 0) fail(`Tests over ${kind} failed: ${failed.join(', ')}.`);
 
 function suites(names) {
   return names.map((name) => `src/e2e/${name}.test.ts`);
+}
+
+/** The driver itself in a container, as Bay has it there. */
+async function testInContainer(title, files) {
+  step(`tests over ${kind}: ${title}`);
+  const began = performance.now();
+  const image = chosen.images[0].tag;
+  const jest = ['--experimental-vm-modules', '--no-warnings', path.join(root, 'node_modules/jest/bin/jest.js')];
+  const env = { SHIPYARD_TEST_ENGINES: chosen.inContainer, DOCKER_IMAGE: image };
+  const args = [...jest, '--runInBand', ...files];
+  if ((await runInContainer({ socketPath: engine.socketPath, image, args, env })) !== 0) failed.push(title);
+  say(`    ${seconds(began)}`);
 }
 
 function test(title, files, env) {

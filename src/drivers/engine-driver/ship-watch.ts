@@ -4,6 +4,7 @@ import { KILLED } from '../end-reason.js';
 import { bounded, type Engine } from './engine.js';
 import { followEvents, type EngineEvent } from './engine-events.js';
 import { engineTrouble } from './engine-error.js';
+import type { EngineKind } from './options.js';
 import { inspectContainer } from './inspect-container.js';
 import { LABEL } from './labels.js';
 
@@ -125,6 +126,7 @@ export class ShipWatch {
           story,
           Number(Actor.Attributes.exitCode ?? Actor.Attributes.containerExitCode),
           timeNano,
+          this.#options.engine.kind,
         );
         return this.#wake(Actor.ID);
       case 'pause':
@@ -179,7 +181,14 @@ export class ShipWatch {
 
 const isRemoval = (action: string): boolean => action === 'destroy' || action === 'remove';
 
-function wasOom({ oomNano, killNano }: Story, exitCode: number, timeNano: number): boolean {
+/** undefined where events do not tell: Podman has none for want of memory, and its own mark counts. */
+function wasOom(
+  { oomNano, killNano }: Story,
+  exitCode: number,
+  timeNano: number,
+  kind: EngineKind,
+): boolean | undefined {
   const justBefore = (nano: number | undefined) => nano !== undefined && timeNano - nano < OOM_EXPLAINS_NANO;
-  return exitCode === KILLED && justBefore(oomNano) && !justBefore(killNano);
+  if (exitCode !== KILLED || justBefore(killNano)) return false;
+  return kind === 'podman' ? undefined : justBefore(oomNano);
 }

@@ -91,7 +91,10 @@ export class EngineShips {
     for (const id of this.#data) await this.driver.removeData(id);
     for (const driver of this.#drivers) await driver.close?.();
     if (!engine.rootless) await removeFilter(this.#filter(engine), bounded());
-    await docker.getNetwork(this.options.network).remove();
+    const network = docker.getNetwork(this.options.network);
+    const { Containers = {} } = (await network.inspect()) as { Containers?: Record<string, unknown> };
+    for (const id of Object.keys(Containers)) await network.disconnect({ Container: id, Force: true }); // Bay's own
+    await network.remove();
     rmSync(this.folder, { recursive: true });
   }
 }
