@@ -10,12 +10,17 @@ import { createEngineDriver } from './index.js';
 import { helloOf, runIn } from '../testing/agent-client.js';
 import { containerName } from './labels.js';
 import { EngineShips } from './testing/engine-ships.js';
-import { testEngines } from './testing/test-engines.js';
+import { testEngines, type TestEngine } from './testing/test-engines.js';
 
 const { found, missing } = await testEngines();
 const soon = () => AbortSignal.timeout(30_000);
 
-describe.each(found)('engine driver over $title', (engine) => {
+for (const engine of found)
+  describe(`engine driver over ${engine.title}`, () => {
+    over(engine);
+  });
+
+function over(engine: TestEngine): void {
   let ships: EngineShips;
   beforeAll(async () => {
     ships = new EngineShips(engine);
@@ -173,7 +178,7 @@ describe.each(found)('engine driver over $title', (engine) => {
     const driver = ships.anotherDriver({ runtime: 'no-such-runtime' });
     await expect(driver.check(soon())).rejects.toMatchObject({ reason: 'DRIVER_REFUSED' });
   });
-});
+}
 
 for (const { title, why } of missing) it.skip(`engine driver over ${title} (${why})`, () => undefined);
 if (found.length === 0 && missing.length === 0) it.todo('names at least one engine');
