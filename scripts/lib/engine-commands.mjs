@@ -24,7 +24,9 @@ export function engineCommand(kind, place) {
   const configuration = path.join(place.folder, 'containers.conf');
   writeFileSync(configuration, containersConf());
   const env = { ...process.env, CONTAINERS_CONF: configuration };
-  const folders = ['--root', place.data, '--runroot', place.run, '--tmpdir', path.join(place.run, 'tmp')];
+  // Where Podman chooses for itself it takes vfs for a user, which copies the image for every container.
+  const storage = kind === 'podman-rootless' ? ['--storage-driver', 'overlay'] : [];
+  const folders = ['--root', place.data, '--runroot', place.run, '--tmpdir', path.join(place.run, 'tmp'), ...storage];
   const service = ['podman', ...folders, 'system', 'service', '--time=0', `unix://${place.socket}`];
   // A shell's pid becomes the service's.
   const command = ['sh', '-c', 'echo $$ > "$0" && exec "$@"', place.pid, ...service];

@@ -76,6 +76,7 @@ interface Info {
   readonly DockerRootDir: string;
   readonly SecurityOptions?: readonly string[];
   readonly Rootless?: boolean;
+  readonly CgroupVersion?: string;
   readonly Runtimes?: Readonly<Record<string, unknown>>;
 }
 
@@ -83,13 +84,21 @@ async function describe(docker: Docker, url: string, signal: AbortSignal): Promi
   const ask = <T>(path: string) => callEngine<T>({ docker }, { method: 'GET', path, answer: 'json', signal });
   const [version, info] = await Promise.all([ask<Version>('/version'), ask<Info>('/info')]);
   const security = info.SecurityOptions ?? [];
+  const rootless = info.Rootless === true || security.some((option) => option.includes('rootless'));
+  // Only the second version of control groups can be handed to a user; what an engine says of the first is of root's.
+  const can = (limit: boolean) => limit && !(rootless && info.CgroupVersion !== '2');
   return {
     docker,
     url,
     kind: version.Components?.some(({ Name }) => Name.startsWith('Podman')) ? 'podman' : 'docker',
     version: version.Version,
-    rootless: info.Rootless === true || security.some((option) => option.includes('rootless')),
-    limits: { memory: info.MemoryLimit, swap: info.SwapLimit, cpu: info.CpuCfsQuota, pids: info.PidsLimit },
+    rootless,
+    limits: {
+      memory: can(info.MemoryLimit),
+      swap: can(info.SwapLimit),
+      cpu: can(info.CpuCfsQuota),
+      pids: can(info.PidsLimit),
+    },
     storage: info.DockerRootDir,
     selinux: security.some((option) => option.includes('selinux')),
     runtimes: Object.keys(info.Runtimes ?? {}),
