@@ -28,8 +28,8 @@ const STAGES = {
 
 /** Run by name only, each with the reason, which every run prints. */
 const BY_NAME = {
-  docker: 'its parts were seen to pass, the whole stage with both images and all suites not yet',
-  podman: 'as docker',
+  docker: 'Bay in a container and the fault of memory have not been seen to pass, nor the stage in one piece',
+  podman: 'as docker, and the scenarios have not been run over it',
   node22: 'every test was seen to pass there, a whole run in one piece not yet',
   node24: 'as node22',
   bench: 'its guard (a cell during a 1 GB download, at most 3 times slower) gave 3.4 on a quiet machine',
