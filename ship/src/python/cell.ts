@@ -117,8 +117,14 @@ export class Cell implements Work {
     this.#bySelf = !this.#stopAsked;
     clearTimeout(this.#killTimer);
     this.#finishIfOver();
+    if (!this.#over && this.#stopAsked) this.#awaitLastOutput();
     // A stock kernel drops messages, `idle` too, when it is faster than its reader: ask it for something to follow.
     if (!this.#over && !this.#kernel.lossless) this.#lostHalf = setTimeout(() => this.#settle(), LOST_HALF_MS);
+  }
+
+  /** Nothing runs any more, and the rest of its output is on the way: unless the kernel can never say so. */
+  #awaitLastOutput(): void {
+    this.#killTimer = setTimeout(() => this.#kernel.kill(), LAST_OUTPUT_MS);
   }
 
   #settle(): void {
@@ -181,8 +187,7 @@ export class Cell implements Work {
     this.#stopAsked = true;
     clearTimeout(this.#killTimer);
     if (this.#reply) {
-      // Nothing runs any more, and the rest of its output is on the way: unless the kernel can never say so.
-      this.#killTimer = setTimeout(() => this.#kernel.kill(), LAST_OUTPUT_MS);
+      this.#awaitLastOutput();
       return;
     }
     if (graceMs <= 0) {

@@ -105,6 +105,14 @@ describe.each(testPythons())('the life of a kernel, %s', (_name, python) => {
     expect((await sessions.run('print("again")')).log.text()).toBe('again\n');
   });
 
+  it('is replaced where it answered a cell and can never say that it is idle', async () => {
+    const { log, work } = await sessions.begin('print("last", flush=True); get_ipython().kernel.iopub_socket.close()');
+    await log.printed('last');
+    work.stop(2000);
+    expect(await work.ended).toMatchObject({ outcome: { $case: 'kernelDied' }, statePreserved: false });
+    expect((await sessions.run('print("again")')).log.text()).toBe('again\n');
+  });
+
   it('can be interrupted while it waits for input', async () => {
     const { log, work } = await sessions.begin('input()', { allowStdin: true });
     await log.next('inputRequest');
