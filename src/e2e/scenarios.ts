@@ -163,6 +163,14 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'a command knows the name of its user',
+    needs: 'commands',
+    async run(session) {
+      const { exitCode, stdout } = await session.runCommand('test "$(id -u)" -ge 1000 && whoami | wc -w');
+      same({ exitCode, stdout: stdout.trim() }, { exitCode: 0, stdout: '1' });
+    },
+  },
+  {
     name: 'a command takes its environment and its directory',
     needs: 'commands',
     async run(session) {
