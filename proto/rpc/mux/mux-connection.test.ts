@@ -284,9 +284,9 @@ describe('MuxConnection', () => {
 
     it('sends nothing but what was under way while the link says to wait, and control frames first after it', async () => {
       near.highWater = 4;
-      peer.call(1, 'Pour', encoded.pour(1000));
-      await until(() => peer.of('data', 1).length > 0, 'it flows');
       peer.link.paused = true;
+      peer.call(1, 'Pour', encoded.pour(1000));
+      await until(() => probe.poured > 0, 'it flows');
       const before = await settled(() => probe.poured);
       expect(before).toBeLessThan(200_000);
       peer.send(0, 'ping', { id: 77 });
