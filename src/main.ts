@@ -8,6 +8,7 @@ import { createClient } from '../proto/rpc/client.js';
 import { inProcess } from '../proto/rpc/in-process.js';
 import { PROTOCOL_GENERATION } from '../proto/rpc/mux/frame.js';
 import { createRouter } from '../proto/rpc/router.js';
+import { StatusError } from '../proto/rpc/status-error.js';
 import { createBayService } from './bay-service.js';
 import { configTable, isLoopback, loadConfig, type Config } from './config.js';
 import { ConfigError } from './config/config-error.js';
@@ -160,10 +161,18 @@ async function startServers(config: Config, log: Log, { deps }: OpenShips, about
     corsOrigins: config.corsOrigins,
     metrics,
     version,
-    ready: async () => (ending.aborted ? 'Bay is stopping' : undefined),
+    ready: async () => (ending.aborted ? 'Bay is stopping' : whyNotWritable(deps.store)),
     log,
   });
   return { http, grpc };
+}
+
+/** Bay that cannot write down what it does takes no work. */
+async function whyNotWritable(store: Store): Promise<string | undefined> {
+  return store.probe(systemClock.now()).then(
+    () => undefined,
+    (error: unknown) => StatusError.from(error).message,
+  );
 }
 
 function sayHello(config: Config, log: Log, { http, grpc }: Servers, driver: string, report: DriverReport): void {

@@ -5,6 +5,7 @@ import path from 'node:path';
 import type { Log } from '../telemetry/log.js';
 import { lockDatabase } from './database-lock.js';
 import { importOriginal, isOriginal, type ImportDefaults } from './import-original.js';
+import { toKyselyDatabase } from './kysely-database.js';
 import { migrate } from './migrations.js';
 import type { Database } from './schema.js';
 import { Sqlite, type SqliteDatabase } from './sqlite.js';
@@ -34,7 +35,7 @@ export function openDatabase(options: OpenDatabaseOptions): OpenDatabase {
     const lock = lockDatabase(file);
     try {
       const sqlite = openSqlite(options);
-      const db = new Kysely<Database>({ dialect: new SqliteDialect({ database: sqlite }) });
+      const db = new Kysely<Database>({ dialect: new SqliteDialect({ database: toKyselyDatabase(sqlite, file) }) });
       const close = async () => {
         await db.destroy();
         lock.release();

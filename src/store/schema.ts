@@ -52,6 +52,6 @@ export interface LeaseTable {
 export type EndCause = 'expired' | 'released' | 'stopped';
 
 export interface MetaTable {
-  key: 'schema_version' | 'deployment_id' | 'next_uid';
+  key: 'schema_version' | 'deployment_id' | 'next_uid' | 'probe_time';
   value: string;
 }

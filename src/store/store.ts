@@ -158,6 +158,15 @@ export class Store {
     return freed;
   }
 
+  /** @throws StatusError DISK_FULL where nothing can be written now */
+  async probe(now: Date): Promise<void> {
+    await this.#db
+      .insertInto('meta')
+      .values({ key: 'probe_time', value: now.toISOString() })
+      .onConflict((conflict) => conflict.column('key').doUpdateSet({ value: now.toISOString() }))
+      .execute();
+  }
+
   /** Writes what is gathered and gives the database free. */
   async close(): Promise<void> {
     await this.#renewals.flush();
