@@ -4,7 +4,7 @@ import {
   type CreateShipRequest,
 } from '../proto/gen/shipyard/bay/v1/bay.js';
 import type { Implementation } from '../proto/rpc/definition.js';
-import { StatusError } from '../proto/rpc/status-error.js';
+import { checkSessionId, invalid } from '../proto/rpc/invalid-argument.js';
 import { createShip, type CreateOptions } from './ships/create-ship.js';
 import { deleteShip } from './ships/delete-ship.js';
 import { endLease } from './ships/end-lease.js';
@@ -63,6 +63,7 @@ async function getShip(deps: BayServiceDeps, shipId: string): Promise<ShipRecord
 }
 
 function toCreateOptions({ settings }: BayServiceDeps, request: CreateShipRequest): CreateOptions {
+  checkSessionId(request.sessionId);
   const { maxSessionNum = 1, ttlSeconds = settings.defaultTtlSeconds } = request;
   if (!Number.isInteger(maxSessionNum) || maxSessionNum <= 0) {
     throw invalid('max_session_num', 'must be greater than 0', maxSessionNum);
@@ -99,7 +100,3 @@ function toStates(states: readonly ProtoState[]): readonly ShipState[] {
 }
 
 const STATES: readonly ShipState[] = ['CREATING', 'RUNNING', 'STOPPING', 'STOPPED', 'FAILED'];
-
-function invalid(field: string, rule: string, value: unknown): StatusError {
-  return new StatusError('INVALID_ARGUMENT', `${field} ${rule}: ${String(value)}`, { details: { field, rule } });
-}

@@ -1,6 +1,6 @@
 import type { Fence } from '../../proto/gen/shipyard/ship/v1/ship.js';
+import { missing } from '../../proto/rpc/invalid-argument.js';
 import { StatusError } from '../../proto/rpc/status-error.js';
-import { missing } from './service/validate.js';
 
 /** Lets only the newest word of the store act on the ship as a whole. */
 export class FenceGuard {

@@ -1,8 +1,9 @@
 import type { ShipServiceDefinition } from '../../proto/gen/shipyard/ship/v1/ship.js';
 import type { Implementation } from '../../proto/rpc/definition.js';
+import { checkSessionId, invalid } from '../../proto/rpc/invalid-argument.js';
 import type { FenceGuard } from './fence-guard.js';
 import type { LeaseKeeper } from './lease-keeper.js';
-import { checkBind, checkNotNegative, checkSessionId, invalid, MAX_GRACE_MS } from './service/validate.js';
+import { checkBind, checkNotNegative, MAX_GRACE_MS } from './service/validate.js';
 import type { Sessions } from './sessions.js';
 import { watch, type WatchDeps } from './watch.js';
 

@@ -312,3 +312,38 @@ describe('over HTTP /v1', () => {
     expect(((await response.json()) as { detail: string }).detail.length).toBeGreaterThan(0);
   });
 });
+
+describe('the session id', () => {
+  const ships = async () => {
+    const { ships } = (await transports.get('gRPC')?.unary(method('ListShips'), { states: [] })) as { ships: object[] };
+    return ships.length;
+  };
+
+  it.each([
+    ['missing', ''],
+    ['too long', 'x'.repeat(1025)],
+    ['no text', 'a\0b'],
+  ])('is refused before a ship is made for it where it is %s', async (_, sessionId) => {
+    const before = await ships();
+    const message = { sessionId, spec: undefined };
+    expect(await reasonOf(transports.get('gRPC') as Transport, method('CreateShip'), message)).toBe('INVALID_ARGUMENT');
+    expect(await ships()).toBe(before);
+  });
+
+  it('may be empty on the documented routes', async () => {
+    const post = async (path: string, body: object) => {
+      const headers = { authorization: `Bearer ${bay.token}`, 'content-type': 'application/json', 'x-session-id': '' };
+      const answer = await fetch(`${bay.url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
+      return { status: answer.status, json: (await answer.json()) as Record<string, unknown> };
+    };
+    const ship = await post('/ship', { ttl: 60 });
+    expect(ship.status).toBe(201);
+    const cell = await post(`/ship/${String(ship.json.id)}/exec`, { type: 'ipython/exec', payload: { code: '6 * 7' } });
+    expect(cell.json).toMatchObject({ success: true, data: { output: { text: '42' }, kernel_id: '' } });
+    await v1Http(bay).deleteShip(String(ship.json.id));
+  });
+});
+
+function method(name: string): Method {
+  return METHODS.find((each) => each.name === name) as Method;
+}

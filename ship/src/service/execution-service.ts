@@ -6,6 +6,7 @@ import {
 } from '../../../proto/gen/shipyard/execution/v1/execution.js';
 import type { ExecutionServiceDefinition } from '../../../proto/gen/shipyard/execution/v1/execution_service.js';
 import type { CallContext, Implementation } from '../../../proto/rpc/definition.js';
+import { checkSessionId, missing } from '../../../proto/rpc/invalid-argument.js';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import type { KernelService } from '../executions/execution.js';
 import type { Entry, ExecutionRegistry } from '../executions/execution-registry.js';
@@ -16,12 +17,10 @@ import {
   checkControlId,
   checkExecutionName,
   checkFoldBytes,
-  checkSessionId,
   checkSignal,
   checkStart,
   checkTerminalSize,
   checkWriteInput,
-  missing,
 } from './validate.js';
 
 const REMEMBERED_RESTARTS = 256;

@@ -1,7 +1,7 @@
 import type { FileServiceDefinition } from '../../../proto/gen/shipyard/execution/v1/file_service.js';
 import type { Implementation } from '../../../proto/rpc/definition.js';
+import { checkSessionId } from '../../../proto/rpc/invalid-argument.js';
 import type { Sessions } from '../sessions.js';
-import { checkSessionId } from './validate.js';
 
 type FileService = Implementation<typeof FileServiceDefinition>;
 

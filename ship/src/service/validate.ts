@@ -5,12 +5,11 @@ import type {
   WriteInputRequest,
 } from '../../../proto/gen/shipyard/execution/v1/execution.js';
 import type { BindSessionRequest } from '../../../proto/gen/shipyard/ship/v1/ship.js';
+import { checkSessionId, invalid, missing } from '../../../proto/rpc/invalid-argument.js';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import { BACKGROUND_ID, isExecutionId } from '../executions/execution-id.js';
 import { constants } from 'node:os';
 
-/** UTF-8 bytes of a session id. */
-const MAX_SESSION_ID_BYTES = 1024;
 const MAX_CODE_BYTES = 8 * 1024 * 1024;
 /** What execve takes for one argument, less a margin. */
 const MAX_ARGUMENT_BYTES = 128 * 1024 - 64;
@@ -20,15 +19,7 @@ const MAX_CONTROL_ID_BYTES = 128;
 export const MAX_GRACE_MS = 10_000;
 export const MAX_FOLD_BYTES = 3 * 1024 * 1024;
 
-/** @throws StatusError INVALID_ARGUMENT that names the field, as every function here */
-export function checkSessionId(sessionId: string): void {
-  if (sessionId === '') throw missing('session_id');
-  if (Buffer.byteLength(sessionId) > MAX_SESSION_ID_BYTES)
-    throw invalid('session_id', `must have at most ${MAX_SESSION_ID_BYTES} bytes`);
-  if (sessionId.includes('\0')) throw invalid('session_id', 'must not hold NUL');
-}
-
-/** For finding: `background` is a name like any other. */
+/** For finding: `background` is a name like any other. @throws StatusError INVALID_ARGUMENT, as every function here */
 export function checkExecutionName(request: { sessionId: string; executionId: string }): void {
   checkSessionId(request.sessionId);
   if (request.executionId === '') throw missing('execution_id');
@@ -110,15 +101,6 @@ export function checkBind(request: BindSessionRequest): void {
 
 export function checkNotNegative(field: string, value: number): void {
   if (value < 0) throw invalid(field, 'must not be negative', value);
-}
-
-export function missing(field: string): StatusError {
-  return new StatusError('INVALID_ARGUMENT', `${field} is missing`, { details: { field, rule: 'is missing' } });
-}
-
-export function invalid(field: string, rule: string, value?: string | number): StatusError {
-  const shown = value === undefined ? '' : `: ${String(value).slice(0, 200)}`;
-  return new StatusError('INVALID_ARGUMENT', `${field} ${rule}${shown}`, { details: { field, rule } });
 }
 
 function checkExecutionId(executionId: string): void {

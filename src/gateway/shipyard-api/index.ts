@@ -17,6 +17,7 @@ import { NO_BODY, parseBody, readWholeBody, type Body } from './json/body.js';
 import { INVALID, missing, type ValidationItem } from './json/validation.js';
 import { matchRoute, MOUNT_PATHS, unquote, type RouteMatch, type RouteName } from './routes.js';
 import { sendApiError, sendJson } from './send.js';
+import { toSessionId } from './session-id.js';
 import {
   checkCreateShip,
   checkExtendTtl,
@@ -222,7 +223,7 @@ const ROUTES: Record<ClosedRoute, (call: ApiCall) => Promise<FastifyReply>> = {
 function checkSessionId(call: ApiCall, errors: ValidationItem[]): string | undefined {
   const sessionId = call.request.raw.headersDistinct['x-session-id']?.[0];
   if (sessionId === undefined) errors.push(missing(['header', 'X-SESSION-ID']));
-  return sessionId === undefined ? undefined : decodeHeader(sessionId);
+  return sessionId === undefined ? undefined : toSessionId(decodeHeader(sessionId));
 }
 
 function checkToken(call: ApiCall): void {

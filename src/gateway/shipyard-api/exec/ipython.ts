@@ -12,6 +12,7 @@ import { CapturedOutput, type TextKey } from '../fold/captured-output.js';
 import { readEvents } from '../fold/events.js';
 import { joinParts, OutputParts, type JsonPart } from '../fold/json-parts.js';
 import { emptyPayload, ipythonExecPayload } from '../requests.js';
+import { toHeader } from '../session-id.js';
 import { envelope, execType, type ExecAnswer, type ExecCall } from './call.js';
 import { cellFailure, throwIfRefused } from './ended.js';
 import { readAgain, workTimeoutMs } from './work.js';
@@ -39,7 +40,7 @@ export const ipythonExec = execType(ipythonExecPayload, async (call, { code, tim
   const ended = await readEvents(stream, (event) => output.take(event));
   throwIfRefused(ended as Ended);
   const parts = new OutputParts(output, CELL_TEXTS, () => readAgain(call, executionId));
-  return cellEnvelope(call.sessionId, ended as Ended, parts, { timeout, silent });
+  return cellEnvelope(toHeader(call.sessionId), ended as Ended, parts, { timeout, silent });
 });
 
 function cellEnvelope(
@@ -75,16 +76,16 @@ function errorOf(ended: Ended, parts: OutputParts, timeout: number): JsonPart | 
 
 export const createKernel = execType(emptyPayload, async (call) => {
   const kernel = await call.deps.executions.startKernel(target(call), call.options);
-  const message = `Kernel for session ${call.sessionId} created successfully`;
-  return envelope({ success: true, kernel_id: call.sessionId, workspace: kernel.workspace, message });
+  const message = `Kernel for session ${toHeader(call.sessionId)} created successfully`;
+  return envelope({ success: true, kernel_id: toHeader(call.sessionId), workspace: kernel.workspace, message });
 });
 
 export const kernelStatus = execType(emptyPayload, async (call) => {
   const { executions } = call.deps;
   const kernel = await orKernelMissing(call, executions.getKernel(target(call), call.options));
   return envelope({
-    session_id: call.sessionId,
-    kernel_id: call.sessionId,
+    session_id: toHeader(call.sessionId),
+    kernel_id: toHeader(call.sessionId),
     status: statusWord(kernel),
     workspace: kernel.workspace,
     has_kernel: true,
@@ -94,7 +95,7 @@ export const kernelStatus = execType(emptyPayload, async (call) => {
 export const listKernels = execType(emptyPayload, async (call) => {
   const listed = await call.deps.executions.listKernels(target(call), call.options);
   const kernels = listed.kernels.map((kernel) => ({
-    kernel_id: kernel.sessionId,
+    kernel_id: toHeader(kernel.sessionId),
     status: statusWord(kernel),
     connections: 1,
   }));
@@ -104,7 +105,7 @@ export const listKernels = execType(emptyPayload, async (call) => {
 export const shutdownKernel = execType(emptyPayload, async (call) => {
   const { executions } = call.deps;
   await orKernelMissing(call, executions.shutdownKernel(target(call), call.options));
-  return envelope({ success: true, message: `Kernel for session ${call.sessionId} shutdown successfully` });
+  return envelope({ success: true, message: `Kernel for session ${toHeader(call.sessionId)} shutdown successfully` });
 });
 
 function target(call: ExecCall): { shipId: string; sessionId: string } {
@@ -120,6 +121,6 @@ async function orKernelMissing<T>(call: ExecCall, answer: Promise<T>): Promise<T
     return await answer;
   } catch (error) {
     if (!isStatusError(error) || error.reason !== 'KERNEL_NOT_FOUND') throw error;
-    throw ApiError.fromShip(400, 404, shipDetail(`Kernel for session ${call.sessionId} not found`), error);
+    throw ApiError.fromShip(400, 404, shipDetail(`Kernel for session ${toHeader(call.sessionId)} not found`), error);
   }
 }
