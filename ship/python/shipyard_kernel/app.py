@@ -9,7 +9,7 @@ import time
 import warnings
 
 from . import cells, levers
-from .interrupts import interrupts
+from .interrupts import hide_handler, interrupts
 
 levers.pull("imports", levers.import_less)
 with levers.without_unneeded():
@@ -62,10 +62,18 @@ class ZMQInteractiveShell(StockShell):
     display_pub_class = Type(DisplayPublisher)
     displayhook_class = Type(DisplayHook)
 
-    def run_code(self, *args, **kwargs):
+    async def run_code(self, *args, **kwargs):
         # From here on IPython turns a KeyboardInterrupt into the cell's error; what runs before may swallow it.
         interrupts.allow()
-        return super().run_code(*args, **kwargs)
+        try:
+            return await super().run_code(*args, **kwargs)
+        finally:
+            streams.mend()
+
+    def _get_exc_info(self, exc_tuple=None):
+        found = super()._get_exc_info(exc_tuple)
+        hide_handler(found[2])
+        return found
 
     @contextlib.contextmanager
     def _tee(self, channel):
@@ -215,6 +223,7 @@ class ShipKernelApp(kernelapp.IPKernelApp):
         levers.pull("threads", cells.install)
         super().init_io()
         sys._shipyard_stdout = sys.stdout
+        streams.remember()
         levers.pull("crash report", faulthandler.enable, sys.stderr._original_stdstream_copy)
         levers.pull("last words", _send_before_exit, self)
 
@@ -222,6 +231,7 @@ class ShipKernelApp(kernelapp.IPKernelApp):
         levers.pull("signatures", levers.cache_signatures)
         levers.pull("dates", levers.skip_dates)
         super().initialize(argv)
+        levers.pull("broken text", levers.pack_any_text, self.session)
         levers.pull("names", names.install, self.shell)
         levers.pull("no copies of output", levers.forget_outputs, self.shell)
 

@@ -83,6 +83,15 @@ class Interrupts:
             raise KeyboardInterrupt
 
 
+def hide_handler(trace):
+    """Cuts what is ours off the end of an interrupt's traceback: the line that was interrupted is the last that counts."""
+    ours = Interrupts.__init__.__code__.co_filename
+    while trace and trace.tb_next:
+        if trace.tb_next.tb_frame.f_code.co_filename == ours:
+            trace.tb_next = None
+        trace = trace.tb_next
+
+
 def _do_nothing(_signum, _frame):
     pass
 

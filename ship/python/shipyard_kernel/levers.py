@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import json
 import sys
 
 #: Those that work in this kernel; the agent is told.
@@ -109,3 +110,18 @@ class _Forgetful(dict):
 
     def __missing__(self, _key):
         return []
+
+
+def pack_any_text(session):
+    """Half of a surrogate pair is no UTF-8, and a message with one would be lost; as a JSON escape it gets through."""
+    pack = session.pack
+
+    def pack_any(message):
+        try:
+            return pack(message)
+        except UnicodeEncodeError:
+            return json.dumps(message, default=json_default, allow_nan=False).encode("ascii")
+
+    from jupyter_client.jsonutil import json_default
+
+    session.pack = pack_any

@@ -54,6 +54,24 @@ describe.each(testPythons())('a Python cell, %s', (_name, python) => {
     expect((await sessions.run('1')).end.outcome).toEqual(COMPLETED);
   });
 
+  it.each([
+    ['deletes', 'import sys; print("before"); del sys.stdout, sys.stderr'],
+    ['closes', 'import sys, io; print("before"); sys.stdout = io.StringIO(); sys.stdout.close()'],
+    ['breaks', 'import sys; print("before"); sys.stderr = 42'],
+  ])('ends when its code %s its streams, and the next has them again', async (_, code) => {
+    const { log, end } = await sessions.run(code);
+    expect(end).toMatchObject({ outcome: COMPLETED, statePreserved: true });
+    expect(log.text()).toBe('before\n');
+    expect((await sessions.run('print("again")')).log.text()).toBe('again\n');
+  });
+
+  it('reports an exception with a text that is no UTF-8 by its own name', async () => {
+    const { log, end } = await sessions.run('raise ValueError("half \\ud800 of a pair")');
+    expect(end).toMatchObject({ outcome: RAISED, statePreserved: true });
+    expect(log.of('error')).toMatchObject([{ name: 'ValueError' }]);
+    expect(log.of('error')[0]?.value).toMatch(/^half .+ of a pair$/);
+  });
+
   it('takes sys.exit for an exception', async () => {
     const { end } = await sessions.run('import sys; sys.exit(3)');
     expect(end).toMatchObject({ outcome: RAISED, statePreserved: true });

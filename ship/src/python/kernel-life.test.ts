@@ -56,6 +56,9 @@ describe.each(testPythons())('the life of a kernel, %s', (_name, python) => {
     work.interrupt();
     expect(await work.ended).toMatchObject({ outcome: RAISED, statePreserved: true });
     expect(log.of('error')).toMatchObject([{ name: 'KeyboardInterrupt' }]);
+    const trace = log.of('error')[0]?.traceback.join('\n') ?? '';
+    expect(trace).toContain('Cell');
+    expect(trace).not.toContain('shipyard_kernel');
     expect((await sessions.run('print(kept)')).log.text()).toBe('1\n');
   });
 
