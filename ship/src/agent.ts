@@ -53,7 +53,13 @@ export async function startAgent(
   );
   const kernelChanges = new KernelChanges();
   let kernels: KernelService | undefined;
-  const partDeps: PartDeps = { config, log, sessions, background: (sessionId) => registry.background(sessionId) };
+  const partDeps: PartDeps = {
+    config,
+    log,
+    sessions,
+    background: (sessionId) => registry.background(sessionId),
+    quietMs: () => registry.quietMs,
+  };
   const python = once(async () => {
     const loaded = await parts.python(partDeps);
     kernels = loaded.kernels;

@@ -16,4 +16,6 @@ export interface PartDeps {
   readonly log: Log;
   readonly sessions: SessionDirectory;
   background(sessionId: string): BackgroundSink;
+  /** How long ago anybody asked for work, in milliseconds. */
+  quietMs(): number;
 }

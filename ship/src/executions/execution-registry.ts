@@ -100,6 +100,7 @@ export class ExecutionRegistry {
   #recent: Entry[] = [];
   #recentBytes = 0;
   #nextKey = 1;
+  #lastStartMs = -Infinity;
   #stopping = false;
   #sweepTimer: Timer | undefined;
   readonly #live = new Set<Entry>();
@@ -145,6 +146,7 @@ export class ExecutionRegistry {
    */
   async start(request: StartExecutionRequest): Promise<Entry> {
     const digest = requestDigest(request).toString('base64');
+    this.#lastStartMs = this.#deps.clock.monotonicMs();
     for (;;) {
       try {
         return this.#findOrStart(request, digest);
@@ -275,6 +277,11 @@ export class ExecutionRegistry {
   /** Executions that have not ended, `background` left out. */
   unfinished(): WatchedExecution[] {
     return [...this.#live].filter((entry) => entry.task).map(toWatched);
+  }
+
+  /** How long ago work was asked for, in milliseconds. */
+  get quietMs(): number {
+    return this.#deps.clock.monotonicMs() - this.#lastStartMs;
   }
 
   /** Calls at every change of state; returns the function that ends it. */

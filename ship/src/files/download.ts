@@ -4,6 +4,7 @@ import { StatusError } from '../../../proto/rpc/status-error.js';
 import { LargePipeReader } from '../workspace/pipes.js';
 import type { SessionDirectory } from '../workspace/session-runner.js';
 import { toFileInfo } from './file-service.js';
+import type { GiveWay } from './give-way.js';
 
 /** DownloadResponse.data: field 2, length-delimited. */
 const DATA_TAG = (2 << 3) | 2;
@@ -16,6 +17,7 @@ export async function* download(
   sessions: SessionDirectory,
   request: DownloadRequest,
   ctx: CallContext,
+  giveWay: GiveWay,
 ): AsyncIterable<Uint8Array> {
   const { sessionId, path, offset, length } = request;
   if (offset < 0 || length < 0) {
@@ -30,7 +32,10 @@ export async function* download(
   try {
     ctx.signal.throwIfAborted();
     yield DownloadResponse.encode({ part: { $case: 'info', value: toFileInfo(info) } }).finish();
-    for await (const chunk of data as AsyncIterable<Buffer>) yield encodeData(chunk, data instanceof LargePipeReader);
+    for await (const chunk of data as AsyncIterable<Buffer>) {
+      yield encodeData(chunk, data instanceof LargePipeReader);
+      await giveWay();
+    }
   } catch (error) {
     ctx.signal.throwIfAborted();
     throw error;

@@ -10,6 +10,7 @@ import {
   type TestRunner,
 } from '../workspace/testing/start-test-runner.js';
 import { createFileService } from './file-service.js';
+import { createGiveWay } from './give-way.js';
 
 const python = join(import.meta.dirname, '..', '..', 'python', 'tests');
 
@@ -40,6 +41,23 @@ describe.each(availableSandboxes())('FileService in %s', (kind) => {
       yield UploadRequest.fromPartial({ part: { $case: 'data', value: data } });
     }
   }
+
+  it('rests between the pieces of a file while somebody converses with the ship', async () => {
+    let quietMs = 0;
+    const giveWay = createGiveWay(() => quietMs);
+    const rests: boolean[] = [];
+    const polite = createFileService(test.sessions, () => {
+      const rest = giveWay();
+      rests.push(rest !== undefined);
+      return rest;
+    });
+    await polite.upload(requests('polite.bin', [Buffer.alloc(1 << 20)]), context());
+    expect(rests).toEqual([true]);
+    quietMs = 60_000;
+    for await (const _piece of polite.download({ ...of, path: 'polite.bin', offset: 0, length: 0 }, context()));
+    expect(rests.length).toBeGreaterThan(3);
+    expect(rests.slice(1)).not.toContain(true);
+  });
 
   it('reads, writes, edits, lists, moves and deletes', async () => {
     const ctx = context();

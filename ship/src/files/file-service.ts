@@ -2,13 +2,17 @@ import type { FileInfo, FileServiceDefinition } from '../../../proto/gen/shipyar
 import type { Implementation } from '../../../proto/rpc/definition.js';
 import type { FileStat, SessionDirectory } from '../workspace/session-runner.js';
 import { download } from './download.js';
+import type { GiveWay } from './give-way.js';
 import { upload } from './upload.js';
 
 /**
  * FileService over the sessions' runners. What a path means, whether it leads out, and the texts of failures are settled
  * by ship/python/shipyard_files.py, with the session's rights; here is only the shape of requests and answers.
  */
-export function createFileService(sessions: SessionDirectory): Implementation<typeof FileServiceDefinition> {
+export function createFileService(
+  sessions: SessionDirectory,
+  giveWay: GiveWay = () => undefined,
+): Implementation<typeof FileServiceDefinition> {
   async function operate<T>(sessionId: string, operation: string, args: Readonly<Record<string, unknown>>): Promise<T> {
     const runner = await sessions.runner(sessionId);
     return runner.fileOperation<T>(operation, args);
@@ -33,8 +37,8 @@ export function createFileService(sessions: SessionDirectory): Implementation<ty
     makeDirectory: async ({ sessionId, path }) => toFileInfo(await operate(sessionId, 'makeDirectory', { path })),
     moveFile: async ({ sessionId, path, newPath }) =>
       toFileInfo(await operate(sessionId, 'moveFile', { path, newPath })),
-    upload: (requests, ctx) => upload(sessions, requests, ctx),
-    download: (request, ctx) => download(sessions, request, ctx),
+    upload: (requests, ctx) => upload(sessions, requests, ctx, giveWay),
+    download: (request, ctx) => download(sessions, request, ctx, giveWay),
   };
 }
 

@@ -7,12 +7,14 @@ import type {
 import type { CallContext } from '../../../proto/rpc/definition.js';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import type { FileWriter, SessionDirectory } from '../workspace/session-runner.js';
+import type { GiveWay } from './give-way.js';
 
 /** Takes a header and then data, and makes the file at the end of the requests; whatever comes between leaves nothing. */
 export async function upload(
   sessions: SessionDirectory,
   requests: AsyncIterable<UploadRequest>,
   ctx: CallContext,
+  giveWay: GiveWay,
 ): Promise<UploadResponse> {
   let writer: FileWriter | undefined;
   try {
@@ -23,6 +25,7 @@ export async function upload(
       } else if (part?.$case === 'data') {
         // false: the runner gave up on the file; commit() tells why.
         if (!(await write(writer, part.value, ctx.signal))) break;
+        await giveWay();
       } else {
         throw new StatusError('INVALID_ARGUMENT', 'a message after the first holds no data');
       }
