@@ -229,7 +229,11 @@ function isolationOf(
     kind: open ? 'none' : mode.outer === 'root' ? 'uid' : 'user-namespace',
     network: machine.network,
     limits,
-    missing: mode.outer === 'plain' ? [...missing, 'pid namespace: bubblewrap does not work here'] : missing,
+    missing: [
+      ...missing,
+      ...(mode.outer === 'plain' ? ['pid namespace: bubblewrap does not work here'] : []),
+      'disk quota: workspaces lie in a folder of the machine, which this driver does not limit',
+    ],
   };
 }
 
