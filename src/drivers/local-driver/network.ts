@@ -15,6 +15,7 @@ export interface NetworkTools {
   readonly slirpFlags: readonly string[];
   readonly nft: string;
   readonly setpriv: string;
+  readonly unshare: string;
 }
 
 /** The programs by name, or the one that is missing with its package. */
@@ -22,14 +23,15 @@ export function findNetworkTools(): { tools: Omit<NetworkTools, 'slirpFlags'> } 
   const slirp = findTool('slirp4netns');
   const nft = findTool('nft');
   const setpriv = findTool('setpriv');
+  const unshare = findTool('unshare');
   const packages = [
     ...(slirp ? [] : ['slirp4netns']),
     ...(nft ? [] : ['nftables']),
-    ...(setpriv ? [] : ['util-linux']),
+    ...(setpriv && unshare ? [] : ['util-linux']),
   ];
-  if (!slirp || !nft || !setpriv)
+  if (!slirp || !nft || !setpriv || !unshare)
     return { missing: `apt-get install -y --no-install-recommends ${packages.join(' ')}` };
-  return { tools: { slirp, nft, setpriv } };
+  return { tools: { slirp, nft, setpriv, unshare } };
 }
 
 /** What a ship's sessions see as /etc/resolv.conf. */
@@ -60,6 +62,7 @@ export async function startUplink(options: {
 }): Promise<Uplink> {
   const { tools, groups, signal } = options;
   const command = [
+    ...apart(tools),
     ...[tools.slirp, '--configure', '--mtu=65520', '--disable-host-loopback', ...tools.slirpFlags],
     ...['--exit-fd=3', '--ready-fd=4', `${options.initPid}`, 'tap0'],
   ];
@@ -94,6 +97,15 @@ export async function startUplink(options: {
     child.stdio[4]?.destroy();
   }
 }
+
+/**
+ * What slirp4netns detaches for its own confinement, as root it also detaches from the machine, where that shares its mounts:
+ * it gets a view of them that nothing goes out of.
+ */
+const apart = ({ unshare, slirpFlags }: NetworkTools): string[] =>
+  process.getuid?.() === 0 && slirpFlags.includes('--enable-sandbox')
+    ? [unshare, '--mount', '--propagation', 'private', '--']
+    : [];
 
 async function becameReady(child: ChildProcess, logFile: string, signal: AbortSignal): Promise<void> {
   const settled = new AbortController();

@@ -2,7 +2,11 @@
  * Run by nested.test.ts in a network namespace in which every address there is leads to this process: what a ship cannot
  * reach here is kept back by its filter, and by nothing else. The machine's own address is 203.0.113.1.
  */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import type { Ship } from '../../../ships/ship.js';
 import { parseNetworkAllow } from '../../network-filter.js';
 import { isAlive } from '../processes.js';
@@ -91,6 +95,25 @@ it('blocks what it must, at once, and nothing else', async () => {
   const reached = Object.keys(seen).filter((target) => seen[target] === 'reached');
   expect(reached.sort()).toEqual(OPEN.map((host) => `${host} ${port}`).sort());
   expect(Object.values(seen)).not.toContain('silence');
+});
+
+const asRoot = process.geteuid?.() === 0 ? it : it.skip;
+asRoot("leaves the machine's own mounts alone, also those that it shares", async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'mounts-'));
+  const below = path.join(folder, 'below');
+  mkdirSync(below);
+  execFileSync('mount', ['--bind', folder, folder]);
+  execFileSync('mount', ['--make-shared', folder]);
+  execFileSync('mount', ['-t', 'tmpfs', 'none', below]);
+  const isMounted = () => readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${below} `);
+  try {
+    expect((await ships.start(testShip('mounts'))).isolation?.network).toBe('internet');
+    expect(isMounted()).toBe(true);
+  } finally {
+    if (isMounted()) execFileSync('umount', [below]);
+    execFileSync('umount', [folder]);
+    rmSync(folder, { recursive: true });
+  }
 });
 
 it('leaves the resolver open on its port alone', async () => {
