@@ -10,6 +10,7 @@ import { spawnSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { alone } from './lib/alone.mjs';
 import { baseImagesOf, ensureBaseImages } from './lib/base-images.mjs';
 import { loadIntoCluster } from './lib/cluster.mjs';
 import { ensureEngine, findEngine } from './lib/engines.mjs';
@@ -26,12 +27,17 @@ export async function makeImages({ kind, images, loadKubernetes = false }) {
   try {
     say(`${engine.kind} ${engine.version} at ${engine.socketPath}${engine.started ? ' (ours)' : ''}`);
     const maker = new ImageEngine(engine);
-    await ensureBaseImages(maker, [...new Set(images.flatMap(({ dockerfile }) => baseImagesOf(dockerfile)))]);
-    for (const image of images) {
-      await build(maker, image);
-      if (loadKubernetes) await load(maker, image.tag);
-    }
-    await maker.prune();
+    // Of two builds at once, one would remove as left over what the other stands on just then.
+    await alone(
+      `images ${engine.socketPath}`,
+      async () => {
+        await ensureBaseImages(maker, [...new Set(images.flatMap(({ dockerfile }) => baseImagesOf(dockerfile)))]);
+        for (const image of images) await build(maker, image);
+        await maker.prune();
+      },
+      () => say('    another build is at work with this engine: waiting for its end'),
+    );
+    if (loadKubernetes) for (const { tag } of images) await load(maker, tag);
   } finally {
     await engine.stop();
   }

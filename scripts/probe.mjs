@@ -4,12 +4,14 @@
  */
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { leaveOutputAlone } from './lib/log.mjs';
 import { root } from './lib/run.mjs';
 import { setUp } from './setup.mjs';
 
 /** Beyond those that the programs in between use. */
 const LEFT_OPEN_AS = 20;
 
+if (process.argv.includes('--json')) leaveOutputAlone();
 setUp();
 const folder = openSync('/', 'r');
 const stdio = ['inherit', 'inherit', 'inherit', ...Array(LEFT_OPEN_AS - 3).fill('ignore'), folder];

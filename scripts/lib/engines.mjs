@@ -8,6 +8,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statfsSync } 
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
+import { alone } from './alone.mjs';
 import { ask } from './engine-api.mjs';
 import { installEngine } from './engine-packages.mjs';
 import { engineCommand, ROOTLESS_HOME } from './engine-commands.mjs';
@@ -45,11 +46,35 @@ export async function ensureEngine(kind) {
   const place = placeOf(kind);
   const found = await findEngine(kind);
   if (found && found.socketPath !== place.socket) return { ...found, started: false, stop: async () => {} };
-  if (!found) await start(kind, place);
-  const release = hold(place);
-  const version = await versionAt(place.socket);
-  if (!version) throw new Error(`the ${kind} engine at ${place.socket} went away`);
-  return { kind, socketPath: place.socket, host: `unix://${place.socket}`, version, started: !found, stop: release };
+  mkdirSync(place.users, { recursive: true, mode: 0o700 });
+  const release = hold(place); // first, so that nobody who is done with it just now ends it
+  try {
+    const started = await alone(`engine ${place.socket}`, () => startUnlessThere(kind, place));
+    const version = await versionAt(place.socket);
+    if (!version) throw new Error(`the ${kind} engine at ${place.socket} went away`);
+    return { kind, socketPath: place.socket, host: `unix://${place.socket}`, version, started, stop: release };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+/** Whether it was started here. */
+async function startUnlessThere(kind, place) {
+  if (await versionAt(place.socket)) return false;
+  await untilEnded(place);
+  await start(kind, place);
+  return true;
+}
+
+/** An engine of ours that ends its containers just now does not answer any more, and leaves its place when it is done. */
+async function untilEnded({ pid, folder }) {
+  for (let tries = 0; tries < 300; tries += 1) {
+    const ending = existsSync(pid) ? readFileSync(pid, 'utf8').trim() : '';
+    const command = `/proc/${ending}/cmdline`;
+    if (!/^\d+$/.test(ending) || !existsSync(command) || !readFileSync(command, 'utf8').includes(folder)) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
 
 /** Where an engine's socket may be, the most wanted first. */
@@ -95,7 +120,6 @@ function placeOf(kind) {
 }
 
 async function start(kind, place) {
-  mkdirSync(place.users, { recursive: true, mode: 0o700 });
   const { bavail, bsize } = statfsSync(place.folder);
   if (bavail * bsize < MIN_FREE_BYTES)
     throw new Error(`less than ${MIN_FREE_BYTES / 1024 ** 3} GiB are free for the ${kind} engine in ${place.folder}`);

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, openSync, closeSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fail, seconds, step } from './log.mjs';
+import { fail, say, seconds, step } from './log.mjs';
 
 export const root = path.resolve(import.meta.dirname, '../..');
 
@@ -27,7 +27,7 @@ export function runQuietly(title, command, args, options = {}) {
   try {
     const { status } = spawnSync(command, args, { stdio: ['ignore', output, output], cwd: root, ...options });
     if (status !== 0) process.stderr.write(readFileSync(file, 'utf8').slice(-8000));
-    else process.stdout.write(`    ${seconds(started)}\n`);
+    else say(`    ${seconds(started)}`);
     return status === 0;
   } finally {
     closeSync(output);

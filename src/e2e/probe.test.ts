@@ -35,7 +35,7 @@ beforeAll(async () => {
   let text = '';
   child.stdout.on('data', (data: Buffer) => (text += data.toString()));
   exitCode = await new Promise((resolve) => child.once('close', resolve));
-  results = JSON.parse(text.slice(text.indexOf('[\n'))) as Result[];
+  results = JSON.parse(text) as Result[];
 }, 600_000);
 
 describe('an attacker in a ship fails to', () => {
