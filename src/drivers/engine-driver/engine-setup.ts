@@ -68,7 +68,10 @@ function filterKeeper(deps: PolicyDeps, { logger }: EngineDriverOptions): () => 
   const work = async (): Promise<void> => {
     while (asked) {
       asked = false;
-      const problem = await setFilter(deps, AbortSignal.timeout(FILTER_TIMEOUT_MS)).catch(engineTrouble);
+      const problem = await setFilter(deps, AbortSignal.timeout(FILTER_TIMEOUT_MS)).then(
+        (outcome) => outcome.problem,
+        engineTrouble,
+      );
       if (problem !== undefined)
         logger.error({ network: deps.shipNetwork.name, problem }, 'the network filter of ships could not be set anew');
     }

@@ -4,7 +4,7 @@ import { engineTrouble } from './engine-error.js';
 import { filterRules, removalRules, RESOLVERS_HERE } from './filter-rules.js';
 import { runHelper } from './helper-container.js';
 import { digest } from './labels.js';
-import { listMembers, type ShipNetwork } from './network.js';
+import { listMembers, listNetworks, type ShipNetwork } from './network.js';
 
 export interface NetworkPolicy {
   readonly network: 'none' | 'internet' | 'open';
@@ -37,8 +37,9 @@ export async function applyNetworkPolicy(
     const warnings = ['SHIP_NETWORK=open: ships reach each other and all that this machine reaches, without a filter'];
     return { network: 'open', filtered: false, missing: [], warnings };
   }
-  const problem = await setFilter(deps, signal);
+  const { problem, tables } = await setFilter(deps, signal);
   if (problem === undefined) {
+    await sweepFilters(deps, tables, signal);
     const ignored = deps.allow.filter(({ family }) => family === 6).map(({ cidr }) => cidr);
     const warnings = ignored.map((cidr) => `ships have no IPv6 here: SHIP_NETWORK_ALLOW of ${cidr} does nothing`);
     return { network: 'internet', filtered: true, missing: [], warnings };
@@ -52,14 +53,29 @@ export async function applyNetworkPolicy(
   return { network: 'none', filtered: false, missing: [], warnings: [warning] };
 }
 
-/** Puts the machine's resolvers, which ships may ask on port 53, into the rules, and loads them in one step. */
-const LOAD = `servers=$(sed -n 's/^nameserver \\([0-9.]*\\)$/\\1/p' /etc/resolv.conf | paste -sd, -)
+/** Prints what tables there are, puts the machine's resolvers, which ships may ask on port 53, into the rules, and loads them in one step. */
+const LOAD = `nft --json --handle list tables
+servers=$(sed -n 's/^nameserver \\([0-9.]*\\)$/\\1/p' /etc/resolv.conf | paste -sd, -)
 printf '%s\\n' "$1" | sed "\${servers:+s/${RESOLVERS_HERE}/$servers/};/${RESOLVERS_HERE}/d" | nft -f -`;
 
-/** Sets the rules anew, whatever was there. @returns why it cannot be, or undefined */
-export async function setFilter(deps: PolicyDeps, signal: AbortSignal): Promise<string | undefined> {
+interface FilterOutcome {
+  /** Why it cannot be set. */
+  readonly problem?: string;
+  /** What tables there were before. */
+  readonly tables: readonly Table[];
+}
+
+/** As nft lists a table in JSON. */
+interface Table {
+  readonly family: string;
+  readonly name: string;
+  readonly handle: number;
+}
+
+/** Sets the rules anew, whatever was there. */
+export async function setFilter(deps: PolicyDeps, signal: AbortSignal): Promise<FilterOutcome> {
   const { engine, shipNetwork, allow, bayContainerId } = deps;
-  if (engine.rootless) return `${engine.kind} without root may not set rules on this machine`;
+  if (engine.rootless) return { problem: `${engine.kind} without root may not set rules on this machine`, tables: [] };
   const members = await listMembers(engine, shipNetwork, signal);
   const isBay = (containerId: string) => bayContainerId !== undefined && containerId === bayContainerId;
   const rules = filterRules({
@@ -72,11 +88,10 @@ export async function setFilter(deps: PolicyDeps, signal: AbortSignal): Promise<
     others: members.filter((member) => !isBay(member.containerId)).map(({ address }) => address),
   });
   try {
-    await runNft(deps, 'setting the network filter', LOAD, [rules], signal);
-    return undefined;
+    return { tables: toTables(await runNft(deps, 'setting the network filter', LOAD, [rules], signal)) };
   } catch (error) {
     signal.throwIfAborted();
-    return engineTrouble(error);
+    return { problem: engineTrouble(error), tables: [] };
   }
 }
 
@@ -95,8 +110,28 @@ export async function removeFilter(deps: FilterDeps, signal: AbortSignal): Promi
 }
 
 /** One for each network of each engine on a machine. */
-const filterName = ({ engine, shipNetwork }: FilterDeps): string =>
-  digest(`${engine.kind} ${engine.storage} ${shipNetwork.name}`).slice(0, 8);
+const filterName = ({ engine, shipNetwork: { name } }: FilterDeps): string => `${engineMark(engine)}_${mark(name)}`;
+const engineMark = ({ kind, storage }: Engine): string => mark(`${kind} ${storage}`);
+const mark = (text: string): string => digest(text).slice(0, 8);
+
+function toTables(said: string): Table[] {
+  const line = said.split('\n').find((text) => text.startsWith('{"nftables"')) ?? '{"nftables":[]}';
+  const { nftables } = JSON.parse(line) as { nftables: readonly { readonly table?: Table }[] };
+  return nftables.flatMap(({ table }) => table ?? []);
+}
+
+/**
+ * Removes the filters of networks that this engine does not have any more. Tables were looked at before networks, and are
+ * removed by handle, so that whoever makes such a network again just now keeps its new filter.
+ */
+async function sweepFilters(deps: PolicyDeps, tables: readonly Table[], signal: AbortSignal): Promise<void> {
+  const ours = `shipyard_${engineMark(deps.engine)}_`;
+  const kept = new Set((await listNetworks(deps.engine, signal)).map((name) => `${ours}${mark(name)}`));
+  const old = tables.filter(({ name }) => name.startsWith(ours) && !kept.has(name));
+  if (old.length === 0) return;
+  const removals = old.map(({ family, handle }) => `nft delete table ${family} handle ${handle} || true`);
+  await runNft(deps, 'removing old network filters', removals.join('\n'), [], signal);
+}
 
 async function runNft(
   deps: FilterDeps,
@@ -104,9 +139,9 @@ async function runNft(
   script: string,
   args: readonly string[],
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string> {
   const { engine, image, deploymentId } = deps;
-  await runHelper(
+  return runHelper(
     engine,
     { doing, image, deploymentId, script, args, capabilities: ['NET_ADMIN'], network: 'host' },
     signal,

@@ -63,6 +63,17 @@ export async function listMembers(engine: Engine, network: ShipNetwork, signal: 
     .filter(({ address }) => address !== '');
 }
 
+/** Names of all networks of the engine. */
+export async function listNetworks(engine: Engine, signal: AbortSignal): Promise<string[]> {
+  const call = { method: 'GET', path: '/networks', answer: 'json', signal: bounded(signal) } as const;
+  try {
+    return (await callEngine<readonly { Name: string }[]>(engine, call)).map(({ Name }) => Name);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw toDriverError(engine, 'looking for networks', error);
+  }
+}
+
 async function inspectNetwork(
   engine: Engine,
   name: string,
