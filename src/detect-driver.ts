@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type { Config } from './config.js';
 import type { DriverName } from './config/variables.js';
 import { findEngine, findImage } from './drivers/engine-driver/index.js';
+import { inFull } from './drivers/system-error.js';
 import type { Log } from './telemetry/log.js';
 
 const DETECT_TIMEOUT_MS = 5_000;
@@ -41,6 +42,6 @@ async function whyNot(kind: 'docker' | 'podman', config: Config): Promise<string
     const image = await findImage(engine, config.dockerImage, signal);
     return image ? undefined : `${engine.url} does not have the image ${config.dockerImage}`;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return inFull(error);
   }
 }

@@ -8,12 +8,13 @@ import { createClient } from '../proto/rpc/client.js';
 import { inProcess } from '../proto/rpc/in-process.js';
 import { PROTOCOL_GENERATION } from '../proto/rpc/mux/frame.js';
 import { createRouter } from '../proto/rpc/router.js';
-import { StatusError } from '../proto/rpc/status-error.js';
+import { isStatusError, StatusError } from '../proto/rpc/status-error.js';
 import { createBayService } from './bay-service.js';
 import { configTable, isLoopback, loadConfig, type Config } from './config.js';
 import { ConfigError } from './config/config-error.js';
 import { createDriver } from './create-driver.js';
 import type { DriverReport } from './drivers/driver.js';
+import { inFull } from './drivers/system-error.js';
 import { createExecutionService } from './execution-service.js';
 import { createFileService } from './file-service.js';
 import { Descriptors } from './gateway/descriptors.js';
@@ -218,5 +219,6 @@ async function untilSignal(): Promise<NodeJS.Signals> {
 function toText(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const isDefect = [TypeError, RangeError, ReferenceError].some((kind) => error instanceof kind);
-  return isDefect ? (error.stack ?? error.message) : error.message;
+  if (isDefect) return error.stack ?? error.message;
+  return isStatusError(error) ? inFull(error) : error.message;
 }

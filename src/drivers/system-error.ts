@@ -12,3 +12,10 @@ export function toError(thrown: unknown): Error {
     ? (thrown as Error)
     : new Error(String(thrown));
 }
+
+/** A message with those of its causes that say more, for operators: callers are told the first alone. */
+export function inFull(thrown: unknown): string {
+  const { message, cause } = toError(thrown);
+  const why = cause === undefined ? '' : inFull(cause);
+  return why === '' || message.includes(why) ? message : `${message}: ${why}`;
+}

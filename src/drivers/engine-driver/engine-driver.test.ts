@@ -6,9 +6,12 @@ import path from 'node:path';
 import { CONFORMANCE_TOKEN } from '../conformance.js';
 import type { Ship } from '../../ships/ship.js';
 import { parseNetworkAllow } from '../network-filter.js';
+import { inFull } from '../system-error.js';
+import { runHelper } from './helper-container.js';
+import { findImage } from './image.js';
 import { createEngineDriver } from './index.js';
 import { helloOf, runIn } from '../testing/agent-client.js';
-import { containerName } from './labels.js';
+import { containerName, digest } from './labels.js';
 import { EngineShips } from './testing/engine-ships.js';
 import { testEngines, type TestEngine } from './testing/test-engines.js';
 
@@ -119,6 +122,18 @@ function over(engine: TestEngine): void {
     });
   });
 
+  does('removes the filter of a network that is gone', async () => {
+    const { docker, rootless } = await ships.engine();
+    if (rootless) return;
+    const network = `${ships.options.network}-old`;
+    const filters = async () => (await filterNames(ships)).filter((name) => name.endsWith(digest(network).slice(0, 8)));
+    await ships.anotherDriver({ network }).check(soon());
+    expect(await filters()).toHaveLength(2);
+    await docker.getNetwork(network).remove();
+    await ships.anotherDriver().check(soon());
+    expect(await filters()).toEqual([]);
+  });
+
   does('sets a ship going again that was paused behind its back', async () => {
     await using('paused', async (ship) => {
       await run(ship, 'echo kept > file');
@@ -153,6 +168,22 @@ function over(engine: TestEngine): void {
     await using('again', async (ship) => expect(ship.handle.containerId).not.toBe(left.handle.containerId));
   });
 
+  does('tells callers of a failed start neither what the engine said nor what the agent wrote', async () => {
+    const network = `${ships.options.network}-gone`;
+    const lost = ships.anotherDriver({ network, shipNetwork: 'open' });
+    await lost.check(soon());
+    await (await ships.engine()).docker.getNetwork(network).remove();
+    const refused = await failureOf(ships.start(ships.ship('no-network'), lost));
+    expect(refused.message).not.toContain(network);
+    expect(inFull(refused)).toContain(network);
+
+    const misled = ships.anotherDriver({ shipLogMaxBytes: -1 });
+    const ended = await failureOf(ships.start(ships.ship('misled'), misled));
+    expect(ended).toMatchObject({ reason: 'DRIVER_REFUSED' }); // it would end so again
+    expect(ended.message).not.toContain('shipLogMaxBytes');
+    expect(inFull(ended)).toContain('shipLogMaxBytes');
+  });
+
   does('says where it looked for an engine, and what to do', async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'se-'));
     const nowhere = `unix://${path.join(folder, 'none.sock')}`;
@@ -182,3 +213,24 @@ function over(engine: TestEngine): void {
 
 for (const { title, why } of missing) it.skip(`engine driver over ${title} (${why})`, () => undefined);
 if (found.length === 0 && missing.length === 0) it.todo('names at least one engine');
+
+const failureOf = (act: Promise<unknown>): Promise<Error> =>
+  act.then(
+    () => Promise.reject(new Error('it went well')),
+    (error: Error) => error,
+  );
+
+/** Of all tables in the machine's packet filter. */
+async function filterNames(ships: EngineShips): Promise<string[]> {
+  const engine = await ships.engine();
+  const image = (await findImage(engine, ships.options.image, soon()))?.id ?? '';
+  const said = await runHelper(engine, {
+    doing: 'listing tables',
+    image,
+    deploymentId: ships.options.deploymentId,
+    script: 'nft list tables',
+    capabilities: ['NET_ADMIN'],
+    network: 'host',
+  });
+  return said.split('\n').filter((line) => line !== '');
+}

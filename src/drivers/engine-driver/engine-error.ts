@@ -1,5 +1,5 @@
 import { isStatusError, StatusError } from '../../../proto/rpc/status-error.js';
-import { hasCode, toError } from '../system-error.js';
+import { hasCode, inFull, toError } from '../system-error.js';
 import type { Engine } from './engine.js';
 
 /** The engine's own status for a refusal: 404, 409. */
@@ -10,8 +10,9 @@ export function statusOf(error: unknown): number | undefined {
 
 export const isNotThere = (error: unknown): boolean => statusOf(error) === 404;
 
-/** What went wrong, in the engine's own words, on one line. */
+/** What went wrong, in the engine's own words, on one line: for operators and logs, not for callers. */
 export function engineTrouble(error: unknown): string {
+  if (isStatusError(error)) return inFull(error);
   if (hasCode(error, 'EACCES', 'EPERM'))
     return 'permission denied (let this user use the socket, or run an engine without root)';
   if (hasCode(error, 'ECONNREFUSED', 'ENOENT')) return 'nothing answers there';
@@ -27,15 +28,17 @@ export function engineTrouble(error: unknown): string {
 }
 
 /**
- * A failed call as the driver tells it: an engine that does not answer may come back, what it refused stays refused.
+ * A failed call as the driver tells it. An engine that does not answer, or fails, may do better later; what it refused stays
+ * refused. The message is for callers; where the engine is and what it said is the cause, which stays in the process.
  *
  * @param doing what was asked for, as "making the container"
  */
-export function toDriverError(engine: Pick<Engine, 'kind' | 'url'>, doing: string, error: unknown): StatusError {
+export function toDriverError({ kind, url }: Pick<Engine, 'kind' | 'url'>, doing: string, error: unknown): StatusError {
   if (isStatusError(error)) return error;
-  const refused = statusOf(error) !== undefined;
-  const message = refused
-    ? `${engine.kind} refused ${doing}: ${engineTrouble(error)}`
-    : `${engine.kind} at ${engine.url} does not answer (${doing}): ${engineTrouble(error)}`;
-  return new StatusError(refused ? 'DRIVER_REFUSED' : 'DRIVER_UNAVAILABLE', message, { cause: error });
+  const status = statusOf(error);
+  const cause = new Error(`${url}: ${engineTrouble(error)}`);
+  if (status === undefined)
+    return new StatusError('DRIVER_UNAVAILABLE', `${kind} does not answer (${doing})`, { cause });
+  if (status >= 500) return new StatusError('DRIVER_UNAVAILABLE', `${kind} failed at ${doing}`, { cause });
+  return new StatusError('DRIVER_REFUSED', `${kind} refused ${doing}`, { cause });
 }

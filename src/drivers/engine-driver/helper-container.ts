@@ -27,7 +27,7 @@ const HELPER_TIMEOUT_MS = 120_000;
  * has.
  *
  * @returns what it wrote
- * @throws StatusError DRIVER_REFUSED with what it wrote where it fails; DRIVER_UNAVAILABLE
+ * @throws StatusError DRIVER_REFUSED where it fails, what it wrote being the cause; DRIVER_UNAVAILABLE
  */
 export async function runHelper(engine: Engine, task: HelperTask, signal?: AbortSignal): Promise<string> {
   const within = bounded(signal, HELPER_TIMEOUT_MS);
@@ -39,7 +39,7 @@ export async function runHelper(engine: Engine, task: HelperTask, signal?: Abort
       const said = await readLogs(engine, container.id, within);
       if (StatusCode === 0) return said;
       const why = said.trim().split('\n').slice(-3).join('; ') || `exit code ${StatusCode}`;
-      throw new StatusError('DRIVER_REFUSED', `${task.doing} failed: ${why}`);
+      throw new StatusError('DRIVER_REFUSED', `${task.doing} failed`, { cause: new Error(why) });
     } finally {
       await container.remove({ force: true, v: true, abortSignal: bounded() });
     }

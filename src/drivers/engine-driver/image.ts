@@ -29,8 +29,8 @@ export async function ensureImage(engine: Engine, name: string, log: Log, signal
     await pullImage(engine, name, log, signal);
   } catch (error) {
     signal.throwIfAborted();
-    const message = `the image ${name} is not there, and it cannot be pulled: ${engineTrouble(error)}; build it with npm run images, or set DOCKER_IMAGE`;
-    throw new StatusError('DRIVER_REFUSED', message, { cause: error });
+    const message = `the image ${name} is not there, and it cannot be pulled: build it with npm run images, or set DOCKER_IMAGE`;
+    throw new StatusError('DRIVER_REFUSED', message, { cause: new Error(engineTrouble(error)) });
   }
   const pulled = await findImage(engine, name, signal);
   if (pulled) return pulled;

@@ -4,7 +4,6 @@ import { isStatusError, StatusError } from '../../../proto/rpc/status-error.js';
 import type { Ship } from '../../ships/ship.js';
 import { stopwatch } from '../../telemetry/stopwatch.js';
 import type { Endpoint, StartedShip, StartOptions } from '../driver.js';
-import { toError } from '../system-error.js';
 import { environmentInside } from '../authorities.js';
 import { agentConfigFor } from './agent-config.js';
 import { agentReady } from '../agent-ready.js';
@@ -12,7 +11,7 @@ import { attachStdin } from './attach-stdin.js';
 import { containerFor, isolationOf } from './container-spec.js';
 import type { EngineSetup } from './engine-setup.js';
 import { bounded } from './engine.js';
-import { engineTrouble, statusOf, toDriverError } from './engine-error.js';
+import { statusOf, toDriverError } from './engine-error.js';
 import { findContainer } from './inspect-container.js';
 import { INSIDE } from '../inside.js';
 import { ensureImage, type ShipImage } from './image.js';
@@ -34,7 +33,7 @@ const LAST_LINES = 10;
  * Starts an incarnation: makes its container, hands the agent its configuration, and answers when the agent can be dialled.
  * Where it fails nothing stays.
  *
- * @throws StatusError SHIP_START_FAILED with what the agent said last; DRIVER_REFUSED, DRIVER_UNAVAILABLE
+ * @throws StatusError SHIP_START_FAILED, DRIVER_UNAVAILABLE: may pass; DRIVER_REFUSED: will not
  */
 export async function startShip(
   deps: StartShipDeps,
@@ -138,20 +137,29 @@ const addressOf = (found: ContainerInspectInfo, network: string): string | undef
 const endOf = ({ State }: ContainerInspectInfo): string =>
   State.Running ? 'the engine gave it no address' : `its container ended with exit code ${State.ExitCode}`;
 
-/** The failure, with what the agent said last; the caller's own cancellation as it is. */
+/** Of the agent or its program where another try ends the same: a configuration it refuses, a file that is not there. */
+const FINAL_EXIT_CODES: readonly number[] = [78, 126, 127];
+
+/**
+ * The failure as callers are told it; what the agent said last is its cause, which stays in the process. The caller's own
+ * cancellation as it is.
+ */
 async function toStartError(
-  { options, setup }: StartShipDeps,
+  { options, setup: { engine } }: StartShipDeps,
   ship: Ship,
   error: unknown,
   signal: AbortSignal,
 ): Promise<unknown> {
   if (signal.aborted) return signal.reason;
-  const { engine } = setup;
-  if (isStatusError(error) && error.reason !== 'SHIP_START_FAILED') return error;
-  if (!isStatusError(error) && statusOf(error) === undefined) return toDriverError(engine, 'starting a ship', error);
+  if (!isStatusError(error)) return toDriverError(engine, 'starting a ship', error);
+  if (error.reason !== 'SHIP_START_FAILED') return error;
   const name = containerName(options.deploymentId, ship);
   const said = await readLogs(engine, name, undefined, LAST_LINES).catch(() => '');
-  const why = isStatusError(error) ? error.message : `${engine.kind}: ${engineTrouble(error)}`;
-  const message = `ship ${ship.id} did not start: ${why}${said.trim() ? `; it wrote: ${said.trim()}` : ''}`;
-  return new StatusError('SHIP_START_FAILED', message, { cause: toError(error) });
+  const found = await findContainer(engine, name).catch(() => undefined);
+  const final = found?.State.Running === false && FINAL_EXIT_CODES.includes(found.State.ExitCode);
+  return new StatusError(
+    final ? 'DRIVER_REFUSED' : 'SHIP_START_FAILED',
+    `ship ${ship.id} did not start: ${error.message}`,
+    { cause: said.trim() === '' ? error : new Error(`its agent wrote: ${said.trim()}`) },
+  );
 }
