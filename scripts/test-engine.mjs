@@ -9,6 +9,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { makeImages, BAY, SHIP, SLIM } from './images.mjs';
 import { ensureEngine } from './lib/engines.mjs';
+import { removeTestNetwork, tracesOf } from './lib/engine-traces.mjs';
 import { fail, say, seconds, step } from './lib/log.mjs';
 import { root } from './lib/run.mjs';
 import { runInContainer } from './lib/run-in-container.mjs';
@@ -32,6 +33,7 @@ const failed = [];
 setUp();
 const engine = await ensureEngine(kind).catch((error) => fail(error.message, 3));
 say(`${kind} ${engine.version} at ${engine.socketPath}${engine.started ? ', started for these tests' : ''}`);
+const before = await tracesOf(engine);
 try {
   await makeImages({ kind, images: chosen.images });
   const environment = {
@@ -46,6 +48,10 @@ try {
     await testInContainer(`${chosen.inContainer}: driver`, ['src/drivers/engine-driver/engine-conformance']);
     test(chosen.inContainer, suites(IN_CONTAINER), { ...environment, SHIPYARD_TEST_DRIVER: chosen.inContainer });
   }
+  await removeTestNetwork(engine);
+  const left = (await tracesOf(engine)).filter((trace) => !before.includes(trace));
+  for (const trace of left) say(`left behind: ${trace}`);
+  if (left.length > 0) failed.push('left-overs');
 } finally {
   await engine.stop();
 }

@@ -1,0 +1,41 @@
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { ask } from './engine-api.mjs';
+
+/** On which the Bays of the end-to-end suites have their ships (bay.mjs). */
+const TEST_NETWORK = 'shipyard-test';
+const OURS = encodeURIComponent(JSON.stringify({ label: ['org.shipyard.deployment'] }));
+const ENVIRONMENT = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
+
+/**
+ * What tests may leave of themselves with an engine and in the machine's packet filter: containers, networks, tables of
+ * ours, and ports that Podman still leads to containers. Whoever is not root does not see the last two.
+ *
+ * @param {{ socketPath: string }} engine
+ * @returns {Promise<string[]>} a line each
+ */
+export async function tracesOf({ socketPath }) {
+  const containers = await ask(socketPath, `/containers/json?all=true&filters=${OURS}`);
+  const networks = await ask(socketPath, `/networks?filters=${OURS}`);
+  return [
+    ...containers.map(({ Names }) => `container ${Names.join(' ')}`),
+    ...networks.map(({ Name }) => `network ${Name}`),
+    ...lines('nft', ['list', 'tables'], / shipyard_\w+$/),
+    ...lines('iptables', ['-t', 'nat', '-S'], /^-A NETAVARK-HOSTPORT-DNAT .*--dport/),
+  ];
+}
+
+/** Removes the network of the end-to-end suites with its filter, which a Bay that ends leaves for the next one. */
+export async function removeTestNetwork({ socketPath }) {
+  const networks = await ask(socketPath, '/networks');
+  if (!networks.some(({ Name }) => Name === TEST_NETWORK)) return;
+  await ask(socketPath, `/networks/${TEST_NETWORK}`, 'DELETE');
+  const mark = createHash('sha256').update(TEST_NETWORK).digest('hex').slice(0, 8);
+  for (const table of lines('nft', ['list', 'tables'], new RegExp(` shipyard_\\w+_${mark}$`)))
+    spawnSync('nft', ['delete', ...table.split(' ')], { env: ENVIRONMENT });
+}
+
+function lines(command, args, wanted) {
+  const { stdout } = spawnSync(command, args, { encoding: 'utf8', env: ENVIRONMENT });
+  return (stdout ?? '').split('\n').filter((line) => wanted.test(line));
+}
