@@ -5,7 +5,8 @@
  *
  *   node scripts/test-engine.mjs docker | podman | podman-rootless
  */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import path from 'node:path';
 import { makeImages, BAY, SHIP, SLIM } from './images.mjs';
 import { ensureEngine } from './lib/engines.mjs';
@@ -42,11 +43,11 @@ try {
     [chosen.variable]: engine.host,
     SHIPYARD_TEST_ENGINES: kind === 'podman-rootless' ? 'podman-rootless-host' : chosen.onHost,
   };
-  test('driver', ['src/drivers/engine-driver'], environment);
+  await test('driver', ['src/drivers/engine-driver'], environment);
   if (kind !== 'podman-rootless') {
-    test(chosen.onHost, suites(ON_HOST), { ...environment, SHIPYARD_TEST_DRIVER: chosen.onHost });
+    await test(chosen.onHost, suites(ON_HOST), { ...environment, SHIPYARD_TEST_DRIVER: chosen.onHost });
     await testInContainer(`${chosen.inContainer}: driver`, ['src/drivers/engine-driver/engine-conformance']);
-    test(chosen.inContainer, suites(IN_CONTAINER), { ...environment, SHIPYARD_TEST_DRIVER: chosen.inContainer });
+    await test(chosen.inContainer, suites(IN_CONTAINER), { ...environment, SHIPYARD_TEST_DRIVER: chosen.inContainer });
   }
   await removeTestNetwork(engine);
   const left = (await tracesOf(engine)).filter((trace) => !before.includes(trace));
@@ -73,11 +74,13 @@ async function testInContainer(title, files) {
   say(`    ${seconds(began)}`);
 }
 
-function test(title, files, env) {
+async function test(title, files, env) {
   step(`tests over ${kind}: ${title}`);
   const began = performance.now();
   const command = [path.join(root, 'scripts/test.mjs'), 'only', '--', ...files];
   // The first failure does not end the run: the engine is stopped in any case, and the other suites have their say.
-  if (spawnSync(process.execPath, command, { stdio: 'inherit', cwd: root, env }).status !== 0) failed.push(title);
+  const child = spawn(process.execPath, command, { stdio: 'inherit', cwd: root, env });
+  const [code] = await once(child, 'exit');
+  if (code !== 0) failed.push(title);
   say(`    ${seconds(began)}`);
 }

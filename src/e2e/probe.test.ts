@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import type { Result } from '../../probe/probe.js';
 import { probes } from '../../probe/probes/index.js';
+import { TEST_DRIVER } from './testing/test-engine.js';
 
 const root = path.resolve(import.meta.dirname, '../..');
 
@@ -18,7 +19,7 @@ const OPEN_IN_CONTAINERS = ['neighbour-arguments'];
 /** Attacks of which the program says why they are not made outside of a ship. */
 const NOT_OUTSIDE = ['sysctl', 'sysfs', 'cgroups', 'machine', 'clock', 'inherited-descriptors'];
 
-const isLocal = (process.env.CONTAINER_DRIVER || 'local') === 'local';
+const isLocal = (process.env.CONTAINER_DRIVER || TEST_DRIVER) === 'local';
 const mayNotApply = [
   ...NEEDS_MACHINE,
   ...(process.getuid?.() === 0 ? [] : NEEDS_ROOT),
