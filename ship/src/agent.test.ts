@@ -242,14 +242,14 @@ describe('the agent', () => {
     expect(existsSync(bench.socketPath)).toBe(false);
   });
 
-  it('starts the kernel of its first session at once where it is told to, and of no other', async () => {
-    await using other = await AgentBench.start({ config: { eagerKernel: true } });
+  it('prepares the session that it is made for before anybody binds it, and once', async () => {
+    const firstSession = { sessionId: 'first', uid: 1001, homeName: 'h1' };
+    await using other = await AgentBench.start({ config: { firstSession } });
+    await until(() => other.opened.length > 0);
     const { ship } = await other.clients();
-    await ship.bindSession({ fence: FENCE, sessionId: 'first', uid: 1001, homeName: 'h1' });
+    await ship.bindSession({ fence: FENCE, ...firstSession });
     await ship.bindSession({ fence: FENCE, sessionId: 'second', uid: 1002, homeName: 'h2' });
-    await until(() => other.kernels.list().length > 0);
-    expect(other.kernels.list().map(({ sessionId }) => sessionId)).toEqual(['first']);
-    expect(bench.kernels.list()).toEqual([]);
+    expect(other.opened.map(({ sessionId }) => sessionId)).toEqual(['first', 'second']);
   });
 
   it('shares its socket with other users where it is told to', async () => {

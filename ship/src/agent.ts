@@ -90,6 +90,11 @@ export async function startAgent(
     },
   });
   registry.open();
+  // A failure is told to Bay when it binds the session, which tries again.
+  if (config.firstSession)
+    sessions
+      .bind(config.firstSession)
+      .catch((error: unknown) => log.warn({ err: error }, 'the first session could not be prepared'));
 
   const stopping = new AbortController();
   const endSession = async (sessionId: string): Promise<void> => {
@@ -97,15 +102,6 @@ export async function startAgent(
     await registry.endSession(sessionId);
     await kernels?.endSession(sessionId);
     await sandbox.close();
-  };
-  /** Once: the session that the ship was made for. A failure is told to the first cell, which tries again. */
-  let eager = config.eagerKernel;
-  const startKernelEagerly = (sessionId: string): void => {
-    if (!eager) return;
-    eager = false;
-    python()
-      .then((loaded) => loaded.kernels.start(sessionId))
-      .catch((error: unknown) => log.warn({ sessionId, err: error }, 'the kernel did not start ahead of its use'));
   };
   const endWork = once(async (graceMs: number) => {
     lease.close();
@@ -149,10 +145,7 @@ export async function startAgent(
           onExecution: (listener) => registry.onChange(listener),
           onKernel: (listener) => kernelChanges.on(listener),
         },
-        openSession: (sessionId) => {
-          registry.openSession(sessionId);
-          startKernelEagerly(sessionId);
-        },
+        openSession: (sessionId) => registry.openSession(sessionId),
         endSession,
         shutdown: async (graceMs) => {
           await endWork(graceMs);

@@ -67,11 +67,8 @@ export const agentConfigSchema = z.object({
   /** The session's environment beyond PATH, HOME, USER and TERM (decisions: LANG, TZ, proxy, CA, index, SHIP_ENV_*). */
   environment: z.record(z.string(), z.string()).default({}),
   maxSessionNum: z.number().int().positive().default(1),
-  /**
-   * Starts the kernel of the first session when it is bound, before anybody asked: its first cell answers sooner by most of
-   * a kernel's start, and a session that never runs Python holds a kernel's memory for nothing.
-   */
-  eagerKernel: z.boolean().default(false),
+  /** Whose sandbox is started beside the agent, as Bay will bind it. */
+  firstSession: z.object({ sessionId: z.string(), uid: z.number().int(), homeName: z.string() }).optional(),
   /** cgroup directories whose files tell of memory (v1 or v2), where there are any. */
   cgroup: z.object({ version: z.union([z.literal(1), z.literal(2)]), memory: z.string().optional() }).optional(),
   executionLogMaxBytes: z

@@ -24,7 +24,7 @@ const ALL = {
   resolvConf: '/run/resolv.conf',
   environment: { LANG: 'C.UTF-8' },
   maxSessionNum: 4,
-  eagerKernel: true,
+  firstSession: { sessionId: 'an agent', uid: 10_000, homeName: 'session-1' },
   cgroup: { version: 2, memory: '/sys/fs/cgroup/x' },
   executionLogMaxBytes: 1000,
   shipLogMaxBytes: 4000,

@@ -23,13 +23,17 @@ export function parseConfig(text: string): AgentConfig {
     readOnlyPaths: read.has('readOnlyPaths') ? read.strings('readOnlyPaths') : [],
     environment: read.has('environment') ? read.stringMap('environment') : {},
     maxSessionNum: read.has('maxSessionNum') ? read.positive('maxSessionNum') : 1,
-    eagerKernel: read.has('eagerKernel') ? read.boolean('eagerKernel') : false,
     executionLogMaxBytes: read.has('executionLogMaxBytes') ? read.positive('executionLogMaxBytes') : 1024 ** 3,
     shipLogMaxBytes: read.has('shipLogMaxBytes') ? read.positive('shipLogMaxBytes') : 4 * 1024 ** 3,
     ephemeral: read.has('ephemeral') ? read.boolean('ephemeral') : false,
     logLevel: read.has('logLevel') ? read.string('logLevel') : 'info',
   };
   if (config.token.length < 32) throw new Error('token is too short');
+  if (read.has('firstSession')) {
+    const first = read.section('firstSession');
+    const [sessionId, uid, homeName] = [first.string('sessionId'), first.integer('uid'), first.string('homeName')];
+    config.firstSession = { sessionId, uid, homeName };
+  }
   if (read.has('tmpBytes')) config.tmpBytes = read.positive('tmpBytes');
   if (read.has('resolvConf')) config.resolvConf = read.string('resolvConf');
   if (read.has('cgroup')) config.cgroup = parseCgroup(read.section('cgroup'));

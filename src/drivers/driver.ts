@@ -23,7 +23,16 @@ export interface EndpointTls {
 export interface StartOptions {
   /** This incarnation's token, for the agent alone. */
   readonly token: string;
+  /** Whom the ship is made for: its agent prepares their place while Bay is still on its way. */
+  readonly firstSession?: FirstSession;
   readonly signal: AbortSignal;
+}
+
+/** As Bay binds it later. */
+export interface FirstSession {
+  readonly sessionId: string;
+  readonly uid: number;
+  readonly homeName: string;
 }
 
 export interface StartedShip {

@@ -47,7 +47,9 @@ async function bringUp(
   signal: AbortSignal,
 ): Promise<ShipRecord> {
   const lap = stopwatch();
-  const started = await deps.driver.start(ship, { token: deps.links.token(ship), signal });
+  const { sessionId, uid, homeName } = lease;
+  const firstSession = { sessionId, uid, homeName };
+  const started = await deps.driver.start(ship, { token: deps.links.token(ship), firstSession, signal });
   const driverMs = lap();
   signal.throwIfAborted();
   const recorded = await deps.store.recordStart(ship, started);

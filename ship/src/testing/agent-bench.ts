@@ -56,7 +56,6 @@ export class AgentBench {
       readOnlyPaths: [],
       environment: {},
       maxSessionNum: 2,
-      eagerKernel: false,
       executionLogMaxBytes: 1024 ** 3,
       shipLogMaxBytes: 4 * 1024 ** 3,
       ephemeral: false,

@@ -1,13 +1,14 @@
 import type { z } from 'zod';
 import type { agentConfigSchema } from '../../../ship/src/config.js';
 import type { Ship } from '../../ships/ship.js';
+import type { StartOptions } from '../driver.js';
 import { INSIDE } from '../inside.js';
 import type { EngineDriverOptions } from './options.js';
 
 /** The agent's whole configuration in a container. It holds the token, and reaches the agent by its standard input. */
 export function agentConfigFor(
   ship: Ship,
-  token: string,
+  { token, firstSession }: Pick<StartOptions, 'token' | 'firstSession'>,
   place: { readonly network: 'none' | 'internet' | 'open'; readonly environment: Readonly<Record<string, string>> },
   options: EngineDriverOptions,
 ): z.input<typeof agentConfigSchema> {
@@ -27,6 +28,7 @@ export function agentConfigFor(
     sandbox: { kind: 'uid' },
     environment: { ...place.environment },
     maxSessionNum: ship.maxSessionNum,
+    ...(firstSession ? { firstSession } : {}),
     ...(options.executionLogMaxBytes === undefined ? {} : { executionLogMaxBytes: options.executionLogMaxBytes }),
     ...(options.shipLogMaxBytes === undefined ? {} : { shipLogMaxBytes: options.shipLogMaxBytes }),
     ephemeral: options.ephemeral,

@@ -35,16 +35,13 @@ const LAST_LINES = 10;
  *
  * @throws StatusError SHIP_START_FAILED, DRIVER_UNAVAILABLE: may pass; DRIVER_REFUSED: will not
  */
-export async function startShip(
-  deps: StartShipDeps,
-  ship: Ship,
-  { token, signal }: StartOptions,
-): Promise<StartedShip> {
+export async function startShip(deps: StartShipDeps, ship: Ship, start: StartOptions): Promise<StartedShip> {
+  const { signal } = start;
   signal.throwIfAborted();
   const { engine } = deps.setup;
   const name = containerName(deps.options.deploymentId, ship);
   try {
-    return await begin(deps, ship, token, signal);
+    return await begin(deps, ship, start);
   } catch (error) {
     const failure = await toStartError(deps, ship, error, signal);
     await removeContainer(engine, name, bounded());
@@ -52,7 +49,8 @@ export async function startShip(
   }
 }
 
-async function begin(deps: StartShipDeps, ship: Ship, token: string, signal: AbortSignal): Promise<StartedShip> {
+async function begin(deps: StartShipDeps, ship: Ship, start: StartOptions): Promise<StartedShip> {
+  const { signal } = start;
   const { options, setup } = deps;
   const { engine, policy } = setup;
   const lap = stopwatch();
@@ -61,7 +59,7 @@ async function begin(deps: StartShipDeps, ship: Ship, token: string, signal: Abo
   const createMs = lap();
   signal.throwIfAborted();
   const environment = environmentInside(options.shipEnvironment, image.environment);
-  const config = agentConfigFor(ship, token, { network: policy.network, environment }, options);
+  const config = agentConfigFor(ship, start, { network: policy.network, environment }, options);
   await attachStdin(engine, container.id, JSON.stringify(config), bounded(signal));
   await container.start({ abortSignal: bounded(signal) });
   const startMs = lap();
