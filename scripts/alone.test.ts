@@ -18,7 +18,9 @@ const elsewhere = process.platform === 'linux' ? undefined : 'such claims are of
 
 unless(elsewhere, it)('waits for another process that is at it, and no longer than that lives', async () => {
   const name = `alone.test ${process.pid}`;
-  const keeper = spawn(process.execPath, ['--input-type=module', '-e', KEEPER, name], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const keeper = spawn(process.execPath, ['--input-type=module', '-e', KEEPER, name], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const said = text(keeper.stdout);
   await once(keeper.stdout, 'readable');
   const order: string[] = [];
