@@ -5,6 +5,7 @@ import { createClient } from '../../proto/rpc/client.js';
 import type { Client } from '../../proto/rpc/definition.js';
 import { isLinkLost } from '../../proto/rpc/link-lost.js';
 import { StatusError } from '../../proto/rpc/status-error.js';
+import { timeoutSignal } from '../../proto/rpc/timeout-signal.js';
 import type { Endpoint } from '../drivers/driver.js';
 import type { Lease, Ship } from '../ships/ship.js';
 import { systemClock } from '../telemetry/clock.js';
@@ -301,7 +302,7 @@ export class ShipLink {
 
   /** Of all callers, so bound by its own time and by no caller's leaving. */
   async #bind(lease: Lease, fence: number): Promise<void> {
-    const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(BIND_TIMEOUT_MS)]);
+    const signal = timeoutSignal(BIND_TIMEOUT_MS, this.#closed.signal);
     const request = {
       fence: { incarnation: this.incarnation, number: fence },
       sessionId: lease.sessionId,

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { StatusError } from '../../../proto/rpc/status-error.js';
+import { timeoutSignal } from '../../../proto/rpc/timeout-signal.js';
 import type { AgentConfig } from '../config.js';
 import type { Log } from '../part-deps.js';
 import { OomWatch } from './oom-watch.js';
@@ -99,7 +100,7 @@ class Runner implements SessionRunner {
   }
 
   async start(signal: AbortSignal | undefined): Promise<void> {
-    const deadline = AbortSignal.any([AbortSignal.timeout(START_TIMEOUT_MS), ...(signal ? [signal] : [])]);
+    const deadline = timeoutSignal(START_TIMEOUT_MS, signal);
     const stop = (): void => this.link.kill();
     deadline.addEventListener('abort', stop, { once: true });
     try {

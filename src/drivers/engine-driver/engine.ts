@@ -1,5 +1,6 @@
 import Docker from 'dockerode';
 import { StatusError } from '../../../proto/rpc/status-error.js';
+import { timeoutSignal } from '../../../proto/rpc/timeout-signal.js';
 import { callEngine } from './call-engine.js';
 import { engineAddresses, toDockerOptions, usualSockets } from './engine-address.js';
 import { engineTrouble } from './engine-error.js';
@@ -26,7 +27,7 @@ const CALL_TIMEOUT_MS = 60_000;
 
 /** A call's own bound, and the caller's. */
 export const bounded = (signal?: AbortSignal, timeoutMs = CALL_TIMEOUT_MS): AbortSignal =>
-  signal ? AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) : AbortSignal.timeout(timeoutMs);
+  timeoutSignal(timeoutMs, signal);
 
 /**
  * Finds the engine of this kind that answers, by the environment or in the usual places.

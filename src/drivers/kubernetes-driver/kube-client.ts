@@ -3,6 +3,7 @@ import { Agent as TlsAgent, request as requestTls, type RequestOptions } from 'n
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { StatusError } from '../../../proto/rpc/status-error.js';
+import { timeoutSignal } from '../../../proto/rpc/timeout-signal.js';
 import { hasCode, toError } from '../system-error.js';
 import { toKubeError } from './kube-error.js';
 
@@ -45,8 +46,7 @@ export class KubeClient {
    */
   async request<T>(method: Method, path: string, values: RequestValues = {}): Promise<T> {
     const { signal: outer, timeoutMs = TIMEOUT_MS } = values;
-    const late = AbortSignal.timeout(timeoutMs);
-    const signal = outer ? AbortSignal.any([outer, late]) : late;
+    const signal = timeoutSignal(timeoutMs, outer);
     try {
       for (;;) {
         const response = await this.#send(method, path, values, signal);

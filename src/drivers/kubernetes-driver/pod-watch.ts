@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { timeoutSignal } from '../../../proto/rpc/timeout-signal.js';
 import type { V1Pod, V1PodList } from '@kubernetes/client-node';
 import type { Log } from '../../telemetry/log.js';
 import { jsonLines } from '../json-lines.js';
@@ -145,8 +146,7 @@ export class PodWatch {
   }
 
   async #watch(): Promise<void> {
-    const late = AbortSignal.timeout(WATCH_SECONDS * 1000 + WATCH_GRACE_MS);
-    const signal = AbortSignal.any([this.#closed.signal, late]);
+    const signal = timeoutSignal(WATCH_SECONDS * 1000 + WATCH_GRACE_MS, this.#closed.signal);
     const query = {
       ...{ watch: true, allowWatchBookmarks: true, labelSelector: this.#selector },
       ...{ timeoutSeconds: WATCH_SECONDS, resourceVersion: this.#resourceVersion },

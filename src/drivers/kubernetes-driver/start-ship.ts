@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { V1Pod, V1Secret } from '@kubernetes/client-node';
 import { isStatusError, StatusError } from '../../../proto/rpc/status-error.js';
+import { timeoutSignal } from '../../../proto/rpc/timeout-signal.js';
 import type { Ship } from '../../ships/ship.js';
 import type { Endpoint, StartedShip, StartOptions } from '../driver.js';
 import { agentReady } from '../agent-ready.js';
@@ -75,7 +76,7 @@ interface Start {
 async function begin(deps: StartShipDeps, start: Start, signal: AbortSignal): Promise<StartedShip> {
   const { cluster, options } = deps;
   const { ship, name } = start;
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(options.startTimeoutMs)]);
+  const limit = timeoutSignal(options.startTimeoutMs, signal);
   await deps.watch.ready();
   await ensureClaim(cluster, ship.id, options, signal);
   signal.throwIfAborted();

@@ -1,6 +1,7 @@
 import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { timeoutSignal } from '../../../proto/rpc/timeout-signal.js';
 import { toError } from '../system-error.js';
 import { launch } from './launch.js';
 import type { IsolationMode } from './isolation-probe.js';
@@ -33,7 +34,7 @@ export async function probeUplink(
   for (const slirpFlags of SLIRP_FLAGS) {
     const networkTools = { ...tools, slirpFlags };
     try {
-      await tryUplink(mode, networkTools, AbortSignal.any([signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]));
+      await tryUplink(mode, networkTools, timeoutSignal(PROBE_TIMEOUT_MS, signal));
       return { networkTools };
     } catch (error) {
       signal.throwIfAborted();

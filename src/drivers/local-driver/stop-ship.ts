@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { timeoutSignal } from '../../../proto/rpc/timeout-signal.js';
 import { isCgroupEmpty, killShipCgroup, removeShipCgroup } from './cgroups.js';
 import { hasCode } from '../system-error.js';
 import { readFileIfThere } from './host-tools.js';
@@ -39,7 +40,7 @@ async function endProcesses(record: ShipRecord, signal: AbortSignal): Promise<vo
 
 async function endSupervisor(supervisor: ProcessRef, signal: AbortSignal): Promise<void> {
   try {
-    await waitUntilGone(supervisor, AbortSignal.any([signal, AbortSignal.timeout(SUPERVISOR_GRACE_MS)]));
+    await waitUntilGone(supervisor, timeoutSignal(SUPERVISOR_GRACE_MS, signal));
   } catch {
     signal.throwIfAborted();
     killGroup(supervisor);
