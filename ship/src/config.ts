@@ -69,8 +69,16 @@ export const agentConfigSchema = z.object({
   maxSessionNum: z.number().int().positive().default(1),
   /** Whose sandbox is started beside the agent, as Bay will bind it. */
   firstSession: z.object({ sessionId: z.string(), uid: z.number().int(), homeName: z.string() }).optional(),
-  /** cgroup directories whose files tell of memory (v1 or v2), where there are any. */
-  cgroup: z.object({ version: z.union([z.literal(1), z.literal(2)]), memory: z.string().optional() }).optional(),
+  /**
+   * cgroup directories whose files tell of memory (v1 or v2), where there are any. `container`: the agent's own, wherever its
+   * container shows them; Bay does not know which version the machine has.
+   */
+  cgroup: z
+    .union([
+      z.object({ version: z.union([z.literal(1), z.literal(2)]), memory: z.string().optional() }),
+      z.literal('container'),
+    ])
+    .optional(),
   executionLogMaxBytes: z
     .number()
     .int()

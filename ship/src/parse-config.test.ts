@@ -38,6 +38,7 @@ describe('parseConfig', () => {
     ['the least', LEAST],
     ['everything', ALL],
     ['a cgroup without memory', { ...LEAST, cgroup: { version: 1 } }],
+    ["a container's own cgroup", { ...LEAST, cgroup: 'container' }],
     ['uids alone', { ...LEAST, sandbox: { kind: 'uid' } }],
     ['a shared socket', { ...LEAST, listen: { ...LEAST.listen, shared: true } }],
     ['a port', { ...LEAST, listen: TCP }],
@@ -57,6 +58,7 @@ describe('parseConfig', () => {
     ['a short token', { ...LEAST, token: 'tiny' }],
     ['no room for sessions', { ...LEAST, maxSessionNum: 0 }],
     ['a cgroup of no such version', { ...LEAST, cgroup: { version: 3 } }],
+    ['a cgroup by another name', { ...LEAST, cgroup: 'pod' }],
     ['an environment of numbers', { ...LEAST, environment: { A: 1 } }],
   ])('refuses %s as the schema does, without a value in the text', (_, config) => {
     expect(agentConfigSchema.safeParse(config).success).toBe(false);

@@ -36,7 +36,7 @@ export function parseConfig(text: string): AgentConfig {
   }
   if (read.has('tmpBytes')) config.tmpBytes = read.positive('tmpBytes');
   if (read.has('resolvConf')) config.resolvConf = read.string('resolvConf');
-  if (read.has('cgroup')) config.cgroup = parseCgroup(read.section('cgroup'));
+  if (read.has('cgroup')) config.cgroup = parseCgroup(read);
   if (read.has('logFile')) {
     const file = read.section('logFile');
     config.logFile = { path: file.string('path'), maxBytes: file.positive('maxBytes') };
@@ -73,7 +73,9 @@ function parseSandbox(section: Reader): AgentConfig['sandbox'] {
   }
 }
 
-function parseCgroup(section: Reader): NonNullable<AgentConfig['cgroup']> {
+function parseCgroup(read: Reader): NonNullable<AgentConfig['cgroup']> {
+  if (read.is('cgroup', 'container')) return 'container';
+  const section = read.section('cgroup');
   const version = section.integer('version');
   if (version !== 1 && version !== 2) throw new Error('cgroup.version must be 1 or 2');
   return { version, ...(section.has('memory') ? { memory: section.string('memory') } : {}) };
@@ -87,6 +89,10 @@ class Reader {
 
   has(name: string): boolean {
     return this.fields[name] !== undefined;
+  }
+
+  is(name: string, value: string): boolean {
+    return this.fields[name] === value;
   }
 
   string(name: string): string {

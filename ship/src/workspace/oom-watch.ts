@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AgentConfig } from '../config.js';
 
@@ -10,7 +10,11 @@ export class OomWatch {
   /** Kills up to this one are told, or happened in work that they did not end. */
   private explained = 0;
 
-  constructor(private readonly cgroup: AgentConfig['cgroup']) {}
+  private readonly file: string | undefined;
+
+  constructor(cgroup: AgentConfig['cgroup']) {
+    this.file = cgroup === 'container' ? OF_CONTAINER.find((file) => existsSync(file)) : fileOf(cgroup);
+  }
 
   /** Kills so far; taken when work begins. */
   count(): number {
@@ -26,13 +30,20 @@ export class OomWatch {
   }
 
   private read(): number {
-    if (this.cgroup?.memory === undefined) return 0;
-    const file = this.cgroup.version === 2 ? 'memory.events' : 'memory.oom_control';
+    if (this.file === undefined) return 0;
     try {
-      const text = readFileSync(join(this.cgroup.memory, file), 'utf8');
+      const text = readFileSync(this.file, 'utf8');
       return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
     } catch {
       return 0; // the cgroup is being removed with the ship: no evidence
     }
   }
+}
+
+const FILE_NAMES = { 1: 'memory.oom_control', 2: 'memory.events' } as const;
+/** A container sees its own cgroup as the root of them all. */
+const OF_CONTAINER = [`/sys/fs/cgroup/memory/${FILE_NAMES[1]}`, `/sys/fs/cgroup/${FILE_NAMES[2]}`];
+
+function fileOf(cgroup: Exclude<AgentConfig['cgroup'], 'container'>): string | undefined {
+  return cgroup?.memory === undefined ? undefined : join(cgroup.memory, FILE_NAMES[cgroup.version]);
 }

@@ -26,6 +26,7 @@ export function agentConfigFor(
     sandbox: { kind: options.podSecurity === 'restricted' ? 'none' : 'uid' },
     environment: environmentInside(options.shipEnvironment, {}),
     maxSessionNum: ship.maxSessionNum,
+    cgroup: 'container',
     ...(options.executionLogMaxBytes === undefined ? {} : { executionLogMaxBytes: options.executionLogMaxBytes }),
     ...(options.shipLogMaxBytes === undefined ? {} : { shipLogMaxBytes: options.shipLogMaxBytes }),
     ephemeral: options.ephemeral,
