@@ -1,19 +1,14 @@
 /** What `.ci/run` does: every stage, or the ones named, each with its time. The first failure ends it. */
 import { fail, say, seconds, step } from './lib/log.mjs';
-import path from 'node:path';
-import { root, run, runQuietly, works } from './lib/run.mjs';
+import { ensureGoTool, toolsFolder } from './lib/go-tools.mjs';
+import { run } from './lib/run.mjs';
 
-const GRPCURL = 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3';
-const tools = path.join(root, '.cache/bin');
-process.env.PATH = `${tools}:${process.env.PATH}`;
+process.env.PATH = `${toolsFolder}:${process.env.PATH}`;
 
 const STAGES = {
   setup: () => run(process.execPath, ['scripts/setup.mjs']),
-  tools: () => {
-    // The README's tour by grpcurl is tested where Go can build it; elsewhere the suite says that it was skipped.
-    if (!works('go', ['version']) || works(path.join(tools, 'grpcurl'), ['-version'])) return;
-    runQuietly('Building grpcurl', 'go', ['install', GRPCURL], { env: { ...process.env, GOBIN: tools } });
-  },
+  // The README's tour by grpcurl is tested where Go can build it; elsewhere the suite says that it was skipped.
+  tools: () => void ensureGoTool('grpcurl'),
   test: () => run('npm', ['test']),
   demo: () => {
     run('npm', ['run', '--silent', 'demo']);
