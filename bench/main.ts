@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- --quick] [-- NAME…]`: every figure as a ratio against a reference that is started here and measured
  * in turn with ours, because absolute times wander with the machine. Goals are reported, never asserted; guards are. Rows of
- * engines (`docker`, `podman`) are run by name.
+ * engines and clusters (`docker`, `podman`, `kubernetes`) are run by name.
  */
 import path from 'node:path';
 import { startReferenceKernel } from './lib/reference-kernel.js';
@@ -14,6 +14,7 @@ import { echo } from './rows/echo.js';
 import { engineRows } from './rows/engines.js';
 import { files } from './rows/files.js';
 import { cellDuringDownload } from './rows/guards.js';
+import { kubernetesRows } from './rows/kubernetes.js';
 import { bayMemory, shipMemory } from './rows/memory.js';
 import { shellOutput, shellTrue } from './rows/shell.js';
 
@@ -45,9 +46,10 @@ const ROWS: Record<string, () => Promise<Row | Row[]>> = {
   guards: async () => guard(await cellDuringDownload(system), 3),
   docker: () => engineRows('docker', rounds(7), quick ? 2 : 8),
   podman: () => engineRows('podman', rounds(7), quick ? 2 : 8),
+  kubernetes: () => kubernetesRows(rounds(7)),
 };
 /** They need the image of ships (`npm run images`). */
-const BY_NAME = ['docker', 'podman'];
+const BY_NAME = ['docker', 'podman', 'kubernetes'];
 
 try {
   for (const [name, rows] of Object.entries(ROWS)) {

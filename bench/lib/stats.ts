@@ -9,7 +9,7 @@ export interface Row {
   readonly name: string;
   /** Ours by the reference's, or an absolute figure. */
   readonly value: number;
-  readonly unit: 'x' | 'MiB' | 'ms' | 'MB/s';
+  readonly unit: 'x' | 'MiB' | 'ms' | 'MB/s' | 'requests';
   /** "≤ 0.95"; empty where there is none. */
   readonly goal: string;
   /** The two sides in plain figures. */

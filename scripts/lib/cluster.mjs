@@ -9,7 +9,11 @@ import path from 'node:path';
 import { step } from './log.mjs';
 import { root } from './run.mjs';
 
-/** @typedef {{ kubeconfig: string, own: boolean, stop(): void }} Cluster */
+/**
+ * `folder`: where the test cluster keeps its state; undefined for one of somebody else.
+ *
+ * @typedef {{ kubeconfig: string, own: boolean, folder?: string, stop(): void }} Cluster
+ */
 
 /**
  * @returns {Cluster}
@@ -26,7 +30,7 @@ export function ensureCluster() {
   const variables = must('bash', ['-c', `${said}\nprintf '%s\\n%s' "$KUBECONFIG" "$PATH"`]).split('\n');
   [process.env.KUBECONFIG, process.env.PATH] = variables;
   const stop = () => void (wasUp || must(path.join(folder, 'down'), []));
-  return { kubeconfig: variables[0], own: true, stop };
+  return { kubeconfig: variables[0], own: true, folder: stateFolder(), stop };
 }
 
 /** Puts an image that an engine has into the nodes of the test cluster. */
