@@ -6,7 +6,12 @@ export interface ShipFacts {
   readonly driver: string;
   readonly ipAddress?: string;
   readonly currentSessionNum: number;
-  readonly isolation?: { readonly kind?: string; readonly network?: string; readonly limits?: readonly string[] };
+  readonly isolation?: {
+    readonly kind?: string;
+    readonly network?: string;
+    readonly limits?: readonly string[];
+    readonly missing?: readonly string[];
+  };
 }
 
 export type Work =
@@ -29,6 +34,10 @@ export interface Ran {
   readonly cause: string;
   readonly executionId: string;
 }
+
+/** Whether the session is the very user that its agent is. */
+export const hasOneUser = ({ isolation }: ShipFacts): boolean =>
+  isolation?.missing?.some((text) => text.startsWith('a user for the session')) ?? false;
 
 /** A refusal by Bay or by a ship. */
 export class Refused extends Error {

@@ -25,3 +25,7 @@ export const notApplicable = (reason: string): Finding => ({ verdict: 'not appli
 export type Result = { readonly probe: string; readonly attempts: string; readonly seconds: number } & (
   Finding | { readonly verdict: 'broken'; readonly error: string }
 );
+
+/** Of a probe for which there is nobody to be robbed, or nothing that holds. */
+export const NO_NEIGHBOUR = notApplicable('a ship takes one session at a time here');
+export const ONE_USER = notApplicable('agent and session share a user here, as the isolation of the ship says');

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { randomInt } from 'node:crypto';
 import { readDeploymentKey, shipToken } from '../src/ship-clients/ship-token.js';
 import { attack, attackCommand, type Attacked } from './attack.js';
-import { Bay, type Session, type ShipFacts } from './bay.js';
+import { Bay, Refused, type Session, type ShipFacts } from './bay.js';
 import { openHost, shadowLine, type Host } from './host/host.js';
 import { knownPaths } from './known-paths.js';
 import { newSecret } from './secrets.js';
@@ -33,8 +33,8 @@ export interface Scene {
   readonly target: Target;
   readonly bay: Bay;
   readonly attacker: Session;
-  /** Another session in the attacker's ship. */
-  readonly neighbour: Session;
+  /** Another session in the attacker's ship; undefined where a ship takes one alone. */
+  readonly neighbour: Session | undefined;
   /** The only session of another ship. */
   readonly victim: Session;
   readonly ships: { readonly attacked: ShipFacts; readonly other: ShipFacts };
@@ -63,7 +63,11 @@ export async function openScene(target: Target): Promise<Scene> {
   const bay = new Bay(target.url, target.token);
   const name = (who: string) => newSecret(`session-${who}`);
   const attackerName = name('attacker');
-  const attacked = await bay.createShip(attackerName, 2);
+  const shared = await bay.createShip(attackerName, 2).catch((error: unknown) => {
+    if (error instanceof Refused && error.reason === 'INVALID_ARGUMENT') return undefined; // it takes one session at a time
+    throw error;
+  });
+  const attacked = shared ?? (await bay.createShip(attackerName, 1));
   if (attacked.currentSessionNum > 1) {
     await bay.endLease(attacked.shipId, attackerName);
     throw new Error(`ship ${attacked.shipId} had a free seat and would have been attacked with its sessions in it`);
@@ -74,23 +78,26 @@ export async function openScene(target: Target): Promise<Scene> {
     await Promise.all([...made.map((shipId) => bay.deleteShip(shipId)), ...undo.map((act) => act())]);
   };
   try {
-    const neighbourName = name('neighbour');
-    const joined = await bay.createShip(neighbourName);
-    if (joined.shipId !== attacked.shipId) made.push(joined.shipId);
-    if (joined.shipId !== attacked.shipId) throw new Error('the second session did not join the first one in its ship');
+    const join = async () => {
+      const session = name('neighbour');
+      const joined = await bay.createShip(session);
+      if (joined.shipId === attacked.shipId) return bay.in(joined.shipId, session);
+      made.push(joined.shipId);
+      throw new Error('the second session did not join the first one in its ship');
+    };
+    const neighbour = shared ? await join() : undefined;
     const victimName = name('victim');
     const other = await bay.createShip(victimName);
     made.push(other.shipId);
 
     const attacker = bay.in(attacked.shipId, attackerName);
-    const neighbour = bay.in(attacked.shipId, neighbourName);
     const victim = bay.in(other.shipId, victimName);
     const host = target.onThisMachine ? await openHost() : undefined;
     if (host) undo.push(() => host.close());
     const controls = { file: newSecret('own-file'), process: newSecret('own-process') };
     const victimPort = randomInt(20_000, 30_000);
     const secrets = {
-      ...(await plant(neighbour, 'neighbour', randomInt(20_000, 30_000))),
+      ...(neighbour ? await plant(neighbour, 'neighbour', randomInt(20_000, 30_000)) : {}),
       ...(await plant(victim, 'other-ship', victimPort)),
       'other-ship-name': victimName,
       ...(host ? { host: host.secret } : {}),

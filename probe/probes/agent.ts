@@ -4,7 +4,7 @@ import { StartExecutionRequest } from '../../proto/gen/shipyard/execution/v1/exe
 import { attack, attackOutside, summary } from '../attack.js';
 import { Refused, type Session } from '../bay.js';
 import { AGENT_PORT, agentSockets, OWN_AGENT_SOCKETS } from '../known-paths.js';
-import { breached, held, type Probe } from '../probe.js';
+import { breached, held, NO_NEIGHBOUR, type Probe } from '../probe.js';
 import type { Scene } from '../scene.js';
 import { newSecret } from '../secrets.js';
 
@@ -34,14 +34,15 @@ async function isThere(session: Session, file: string): Promise<boolean> {
 function call(
   name: string,
   attempts: string,
-  aim: (scene: Scene) => { session: Session; addresses: readonly string[]; tokens: readonly string[] },
+  aim: (scene: Scene) => { session: Session | undefined; addresses: readonly string[]; tokens: readonly string[] },
 ): Probe {
   return {
     name,
     attempts,
     async run(scene) {
-      await callsWork(scene);
       const { session, addresses, tokens } = aim(scene);
+      if (!session) return NO_NEIGHBOUR;
+      await callsWork(scene);
       const file = newSecret('made');
       const targets = [
         ...addresses.map((host) => ({ host, port: AGENT_PORT })),

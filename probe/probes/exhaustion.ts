@@ -88,9 +88,9 @@ function exhaustion({ name, attempts, args, needs, judge }: Exhaustion): Probe {
   };
 }
 
-/** Both sessions of the ship work again, the attacker's kernel maybe as a new one. */
+/** All sessions of the ship work again, the attacker's kernel maybe as a new one. */
 async function comesBack({ attacker, neighbour }: Scene): Promise<boolean> {
-  for (const session of [attacker, neighbour]) {
+  for (const session of neighbour ? [attacker, neighbour] : [attacker]) {
     let answered = false;
     for (let attempt = 0; attempt < 5 && !answered; attempt += 1) {
       const said = await session.cell('print(6 * 7)').catch(() => '');

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { attack, successes, summary } from '../attack.js';
 import { Refused, type Session } from '../bay.js';
 import { knownPaths } from '../known-paths.js';
-import { breached, held, type Probe } from '../probe.js';
+import { breached, held, NO_NEIGHBOUR, type Probe } from '../probe.js';
 import { newSecret } from '../secrets.js';
 
 export const influence: readonly Probe[] = [
@@ -35,6 +35,7 @@ export const influence: readonly Probe[] = [
     name: 'neighbour-kernel',
     attempts: "have the other session's next kernel run what it planted",
     async run({ bay, attacker, neighbour, ships }) {
+      if (!neighbour) return NO_NEIGHBOUR;
       const name = newSecret('session-planting');
       const mark = newSecret('ran');
       // In another ship of its own as the control: there the session is its own next kernel.

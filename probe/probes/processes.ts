@@ -1,7 +1,7 @@
 /** Hands on processes: of the agent, of the session's own runner, of the other session, of the machine. */
 import { attack, successes, summary } from '../attack.js';
 import type { Session } from '../bay.js';
-import { breached, held, type Probe } from '../probe.js';
+import { breached, held, NO_NEIGHBOUR, type Probe } from '../probe.js';
 import { RESIDENT } from '../scene.js';
 import { newSecret } from '../secrets.js';
 
@@ -32,6 +32,7 @@ export const processes: readonly Probe[] = [
     name: 'kill-others',
     attempts: 'end the agent and processes of the other session by signals',
     async run({ attacker, neighbour }) {
+      if (!neighbour) return NO_NEIGHBOUR;
       const memory = newSecret('kept');
       await neighbour.cell(`kept = '${memory}'`);
       await killAll(attacker);

@@ -1,6 +1,7 @@
 /** Secrets that others hold, in files and in processes. The attacker knows exactly where things lie, and reads it all. */
 import { judgeBySecret } from '../attack.js';
-import { held, notApplicable, type Probe } from '../probe.js';
+import { hasOneUser } from '../bay.js';
+import { held, NO_NEIGHBOUR, notApplicable, ONE_USER, type Probe } from '../probe.js';
 
 const wanted: readonly [secret: string, probe: string, attempts: string][] = [
   ['neighbour-file', 'neighbour-files', 'read the files of another session in the same ship'],
@@ -38,6 +39,8 @@ export const readings: readonly Probe[] = wanted.map(([secret, name, attempts]) 
     const text = secrets[secret];
     if (secret === 'neighbour-arguments' && ships.attacked.isolation?.kind === 'container')
       return notApplicable("sessions of one container see each other's command lines, as SECURITY.md says");
+    if (secret.startsWith('neighbour-') && text === undefined) return NO_NEIGHBOUR;
+    if (secret === 'agent-token' && hasOneUser(ships.attacked)) return ONE_USER;
     if (text === undefined) return notApplicable(WHY_NOT[secret] ?? 'only a Bay of our own has secrets that we know');
     const swept = await sweep();
     const end = swept.attempts.find(({ attempt }) => attempt === 'reach the end');

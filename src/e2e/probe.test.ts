@@ -16,6 +16,12 @@ const NEEDS_ROOT = ['private-ranges', 'shared-range', 'link-local', 'metadata', 
 const NEEDS_MACHINE = ['fork-bomb', 'memory-bomb', 'fill-tmp', 'host-ipv6'];
 /** Open by design where a container holds all sessions of a ship. */
 const OPEN_IN_CONTAINERS = ['neighbour-arguments'];
+/** Where a ship has one user and takes one session (KUBE_POD_SECURITY=restricted): on what another one has, or the agent. */
+const NEEDS_USERS = [
+  ...['neighbour-files', 'neighbour-tmp', 'neighbour-log', 'neighbour-memory', 'neighbour-processes'],
+  ...['neighbour-arguments', 'neighbour-kernel-key', 'neighbour-kernel', 'kill-others', 'agent-token'],
+  ...['own-agent-without-token', 'own-agent-guessed-token'],
+];
 /** Attacks of which the program says why they are not made outside of a ship. */
 const NOT_OUTSIDE = ['sysctl', 'sysfs', 'cgroups', 'machine', 'clock', 'inherited-descriptors'];
 
@@ -24,6 +30,7 @@ const mayNotApply = [
   ...NEEDS_MACHINE,
   ...(process.getuid?.() === 0 ? [] : NEEDS_ROOT),
   ...(isLocal ? [] : OPEN_IN_CONTAINERS),
+  ...(process.env.KUBE_POD_SECURITY === 'restricted' ? NEEDS_USERS : []),
 ];
 
 let results: readonly Result[];
