@@ -1,22 +1,58 @@
 /**
- * `npm run test:kubernetes`: the driver's suites and the end-to-end scenarios on a real cluster, with Bay outside and with no
- * right but the Role's. SHIPYARD_TEST_KUBE_IMAGE names an image of ships that the cluster can pull; the test cluster gets the
- * one of this checkout. `npm run test:kubernetes driver` runs one part.
+ * `npm run test:kubernetes [-- PART…]`: everything of Shipyard that depends on a cluster, on a real one: the one that
+ * KUBECONFIG names, else the test cluster, which is started for as long as it is needed. The Pods' and the Services'
+ * addresses must be reachable from here. SHIPYARD_TEST_KUBE_IMAGE and SHIPYARD_TEST_KUBE_BAY_IMAGE name images that the
+ * cluster can pull; the test cluster gets those of this checkout.
  */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { expectOnlyDocumentedRights } from './lib/cluster-rights.mjs';
 import { ensureCluster, kubectl, writeAccountKubeconfig } from './lib/cluster.mjs';
 import { fail, say, seconds, step } from './lib/log.mjs';
+import { checkManifests } from './lib/manifests.mjs';
 import { root } from './lib/run.mjs';
 import { setUp } from './setup.mjs';
 
 const PARTS = {
+  /** Base, examples and chart, against each other and against the API server. */
+  manifests: (env) =>
+    inNamespace('manifests', {}, (namespace) => checkManifests({ namespace, own: cluster.own, ...imagesOf(env) })),
   driver: (env) => jest(['src/drivers/kubernetes-driver'], env),
-  outside: (env) => inNamespace('shipyard-outside', (namespace) => outside(env, namespace)),
+  /** Bay on this machine, as the service account of the manifests: whatever the Role does not allow fails here. */
+  outside: (env) =>
+    inNamespace('outside', {}, (namespace) => {
+      expectOnlyRole(namespace);
+      withBayOutside(namespace, env, ['scenarios', 'durability', 'kubernetes-faults']);
+    }),
+  /** Bay as the manifests have it, reached by its Service. */
+  inside: (env) =>
+    inNamespace('inside', {}, (namespace) =>
+      suites(['scenarios', 'durability', 'kubernetes-network'], {
+        ...env,
+        ...SHIPS,
+        SHIPYARD_TEST_NAMESPACE: namespace,
+        SHIPYARD_TEST_BAY_NAMESPACE: namespace,
+      }),
+    ),
+  /** Attacks from inside a Pod, at both levels of Pod Security. */
+  probe: (env) =>
+    inNamespace('probe', {}, (namespace) => {
+      expectOnlyRole(namespace);
+      withBayOutside(namespace, { ...env, CONTAINER_DRIVER: 'kubernetes' }, ['probe']);
+    }),
+  restricted: (env) =>
+    inNamespace('restricted', { level: 'restricted' }, (namespace) => {
+      expectOnlyRole(namespace);
+      const one = { KUBE_POD_SECURITY: 'restricted', CONTAINER_DRIVER: 'kubernetes' };
+      withBayOutside(namespace, { ...env, ...one }, ['probe']);
+    }),
 };
+
+/** A session, and so a kernel, for each scenario. */
+const SHIPS = { SHIPYARD_TEST_DRIVER: 'kubernetes', KUBE_STORAGE_SIZE: '1Gi', DEFAULT_SHIP_MEMORY: '1g' };
 
 const names = process.argv.slice(2);
 for (const name of names) if (!PARTS[name]) fail(`No part "${name}"; there are ${Object.keys(PARTS).join(', ')}.`, 2);
@@ -26,68 +62,64 @@ let cluster;
 try {
   cluster = ensureCluster();
 } catch (error) {
-  fail(error.message);
+  fail(error.message, 3);
 }
+const failed = [];
 try {
-  const image = process.env.SHIPYARD_TEST_KUBE_IMAGE ?? 'ship:slim';
+  const images = {
+    SHIPYARD_TEST_KUBE_IMAGE: process.env.SHIPYARD_TEST_KUBE_IMAGE ?? 'ship:slim',
+    SHIPYARD_TEST_KUBE_BAY_IMAGE: process.env.SHIPYARD_TEST_KUBE_BAY_IMAGE ?? 'bay:latest',
+  };
   if (cluster.own && !process.env.SHIPYARD_TEST_KUBE_IMAGE)
-    must('npm', ['run', '--silent', 'images', '--', '--slim', '--load-kubernetes']);
-  const env = { ...process.env, SHIPYARD_TEST_KUBECONFIG: cluster.kubeconfig, SHIPYARD_TEST_KUBE_IMAGE: image };
+    must('npm', ['run', '--silent', 'images', '--', '--slim', '--bay', '--load-kubernetes']);
+  const env = {
+    ...process.env,
+    ...images,
+    DOCKER_IMAGE: images.SHIPYARD_TEST_KUBE_IMAGE,
+    SHIPYARD_TEST_KUBECONFIG: cluster.kubeconfig,
+    ...(cluster.folder ? { SHIPYARD_TEST_KUBE_FOLDER: cluster.folder } : {}),
+  };
   for (const name of names.length ? names : Object.keys(PARTS)) {
     step(`Kubernetes: ${name}`);
     const began = performance.now();
-    PARTS[name](env);
+    // The first failure does not end the run: the other parts have their say.
+    try {
+      PARTS[name](env);
+    } catch (error) {
+      failed.push(name);
+      process.stderr.write(`\n${error.message}\n`);
+    }
     say(`    ${seconds(began)}`);
   }
 } catch (error) {
-  process.exitCode = 1;
+  failed.push('images');
   process.stderr.write(`\n${error.message}\n`);
 } finally {
   cluster.stop();
 }
+if (failed.length > 0) fail(`Tests over Kubernetes failed: ${failed.join(', ')}.`);
 
-/** Bay on this machine, as the service account of the manifests: whatever the Role does not allow fails here. */
-function outside(env, namespace) {
-  const manifests = path.join(root, 'deploy/kubernetes/base');
+function imagesOf(env) {
+  return { shipImage: env.SHIPYARD_TEST_KUBE_IMAGE, bayImage: env.SHIPYARD_TEST_KUBE_BAY_IMAGE };
+}
+
+/** Gives Bay's account its Role, ships their policies, and sees to it that it is no more than the docs say. */
+function expectOnlyRole(namespace) {
   for (const file of ['rbac.yaml', 'network-policies.yaml'])
-    kubectl(['-n', namespace, 'apply', '-f', path.join(manifests, file)]);
+    kubectl(['-n', namespace, 'apply', '-f', path.join(root, 'deploy/kubernetes/base', file)]);
   expectOnlyDocumentedRights(namespace);
+}
+
+function withBayOutside(namespace, env, names) {
   const folder = mkdtempSync(path.join(tmpdir(), 'shipyard-kube-'));
   try {
     const kubeconfig = path.join(folder, 'kubeconfig');
     writeAccountKubeconfig({ namespace, account: 'shipyard-bay', file: kubeconfig });
-    jest(['src/e2e/scenarios'], {
-      ...env,
-      SHIPYARD_TEST_DRIVER: 'kubernetes',
-      KUBECONFIG: kubeconfig,
-      KUBE_STORAGE_SIZE: '1Gi',
-      // A session, and so a kernel, for each scenario.
-      DEFAULT_SHIP_MEMORY: '1g',
-      DOCKER_IMAGE: env.SHIPYARD_TEST_KUBE_IMAGE,
-    });
+    suites(names, { ...env, ...SHIPS, KUBECONFIG: kubeconfig, SHIPYARD_TEST_NAMESPACE: namespace });
     expectNothingLeft(namespace);
   } finally {
     rmSync(folder, { recursive: true });
   }
-}
-
-/** What Bay's account may do beyond one without a role is what docs/kubernetes.md lists, and nothing else. */
-function expectOnlyDocumentedRights(namespace) {
-  const rights = (account) => {
-    const as = `--as=system:serviceaccount:${namespace}:${account}`;
-    return kubectl(['-n', namespace, 'auth', 'can-i', '--list', '--no-headers', as]).trim().split('\n');
-  };
-  const base = new Set(rights('default'));
-  const granted = rights('shipyard-bay').filter((line) => !base.has(line));
-  const found = granted.map((line) => {
-    const [, resource, verbs] = /^([^\s.]+)\S*.*\[([^\]]*)\]$/.exec(line.trim());
-    return `${resource}: ${verbs.split(' ').sort().join(', ')}`;
-  });
-  const page = readFileSync(path.join(root, 'docs/kubernetes.md'), 'utf8');
-  const rows = [...page.matchAll(/^\| `([a-z/]+)` +\| ([a-z, ]+?) +\|/gm)];
-  const documented = rows.map(([, resource, verbs]) => `${resource}: ${verbs}`);
-  const [is, should] = [found, documented].map((lines) => lines.sort().join('\n'));
-  if (is !== should) throw new Error(`the Role gives\n${is}\nand docs/kubernetes.md says\n${should}`);
 }
 
 /** Whatever a Bay made that ended as it should is gone, or on its way. */
@@ -102,16 +134,22 @@ function expectNothingLeft(namespace) {
   }
 }
 
-function inNamespace(prefix, act) {
-  const name = `${prefix}-${randomBytes(3).toString('hex')}`;
+function inNamespace(what, { level = 'baseline' }, act) {
+  const name = `shipyard-${what}-${randomBytes(3).toString('hex')}`;
   kubectl(['create', 'namespace', name]);
   try {
-    kubectl(['label', 'namespace', name, 'shipyard.org/ships=true', 'pod-security.kubernetes.io/enforce=baseline']);
+    kubectl(['label', 'namespace', name, 'shipyard.org/ships=true', `pod-security.kubernetes.io/enforce=${level}`]);
     act(name);
   } finally {
     kubectl(['delete', 'namespace', name, '--wait=false']);
   }
 }
+
+const suites = (names, env) =>
+  jest(
+    names.map((name) => `src/e2e/${name}.test.ts`),
+    env,
+  );
 
 function jest(paths, env) {
   must('npm', ['run', '--silent', 'jest', '--', '--runInBand', '--forceExit', ...paths], { env });

@@ -5,9 +5,11 @@ import path from 'node:path';
 import { root } from './run.mjs';
 
 /**
- * How a Bay is started: as a process of this machine or in a container. Both answer alike.
+ * How a Bay is started: as a process of this machine, in a container, or in a cluster (bay-in-cluster.mjs). All answer
+ * alike; `pid` is missing on another machine, and `address` says where it is reached if not at the ports that were wanted.
  *
- * @typedef {{ pid: number, exited: Promise<number | string>, kill(signal: 'SIGTERM' | 'SIGKILL'): void }} BayProcess
+ * @typedef {{ host: string, port: number, grpcPort: number }} BayAddress
+ * @typedef {{ pid?: number, address?: BayAddress, exited: Promise<number | string>, kill(signal: 'SIGTERM' | 'SIGKILL'): void }} BayProcess
  * @typedef {{ folder: string, environment: Record<string, string>, ports: number[] }} BayPlace
  */
 

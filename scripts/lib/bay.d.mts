@@ -2,6 +2,8 @@ export interface OwnBay {
   readonly url: string;
   readonly port: number;
   readonly grpcPort: number;
+  /** `host:port`, for gRPC. */
+  readonly grpcAddress: string;
   readonly token: string;
   /** Everything that Bay and its ships keep lies below; `bay.log` is what Bay wrote. */
   readonly folder: string;

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { startBayInCluster } from './bay-in-cluster.mjs';
 import { startBayContainer, startBayProcess } from './bay-process.mjs';
 
 /** Bay gives open calls 10 s, then ends its ships. */
@@ -12,7 +13,7 @@ const STOP_MS = 60_000;
 /**
  * A Bay of its own on free loopback ports, with an own token and a folder of its own for everything it keeps; its ships end
  * with it. For the demo, the end-to-end suite and the benchmarks. SHIPYARD_TEST_DRIVER names the driver, `local` else; with
- * `docker` and `podman` Bay runs in a container of that engine.
+ * `docker` and `podman` Bay runs in a container of that engine, with SHIPYARD_TEST_BAY_NAMESPACE in a cluster.
  *
  * @param {Record<string, string>} environment more configuration
  */
@@ -24,6 +25,11 @@ export async function startOwnBay(environment = {}) {
 
 const IN_CONTAINER = new Set(['docker', 'podman']);
 
+function placeOf({ CONTAINER_DRIVER: driver }) {
+  if (driver === 'kubernetes' && process.env.SHIPYARD_TEST_BAY_NAMESPACE) return startBayInCluster;
+  return IN_CONTAINER.has(driver) ? startBayContainer : startBayProcess;
+}
+
 class OwnBay {
   folder = mkdtempSync(path.join(tmpdir(), 'shipyard-'));
   token = randomBytes(24).toString('base64url');
@@ -33,9 +39,14 @@ class OwnBay {
 
   constructor(environment, port, grpcPort) {
     this.#environment = environment;
+    this.#reachedAt({ host: '127.0.0.1', port, grpcPort });
+  }
+
+  #reachedAt({ host, port, grpcPort }) {
     this.port = port;
     this.grpcPort = grpcPort;
-    this.url = `http://127.0.0.1:${port}`;
+    this.url = `http://${host}:${port}`;
+    this.grpcAddress = `${host}:${grpcPort}`;
   }
 
   get pid() {
@@ -46,8 +57,8 @@ class OwnBay {
   async restart() {
     const environment = { ...this.#configuration(), ...this.#environment };
     const ports = [this.port, this.grpcPort];
-    const start = IN_CONTAINER.has(environment.CONTAINER_DRIVER) ? startBayContainer : startBayProcess;
-    this.#process = await start({ folder: this.folder, environment, ports });
+    this.#process = await placeOf(environment)({ folder: this.folder, environment, ports });
+    if (this.#process.address) this.#reachedAt(this.#process.address);
     this.#watchdog?.stdin.end('keep\n');
     this.#watchdog = startWatchdog(this.folder, this.#process.pid);
     this.exited = this.#process.exited;

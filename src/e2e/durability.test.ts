@@ -2,9 +2,10 @@
 import { startOwnBay, type OwnBay } from '../../scripts/lib/bay.mjs';
 import { killAgent } from './testing/kill-agent.js';
 import { eventually } from './testing/processes.js';
+import { readWithCuts, type Attach } from './testing/read-with-cuts.js';
 import { foldLog } from './ways/fold.js';
 import { eventsOf, v1Http } from './ways/v1-http.js';
-import type { Ended, ExecutionEvent } from '../../proto/gen/shipyard/execution/v1/execution.js';
+import type { Ended } from '../../proto/gen/shipyard/execution/v1/execution.js';
 
 let bay: OwnBay;
 let shipId: string;
@@ -39,40 +40,16 @@ const unhurried = {
 };
 const expected = Buffer.from(Array.from({ length: 10_000 }, (_, i) => `${String(i).padStart(999, '0')}\n`).join(''));
 
-/** Reads with one cut after a random number of events each time, and puts the pieces together. */
-async function readWithCuts(id: string, cuts: number, onCut?: (cut: number) => Promise<void>): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  let next = 0;
-  const take = ({ event, sequence }: ExecutionEvent) => {
-    if (next !== 0 && sequence !== next) throw new Error(`event ${sequence} came where ${next} was due`);
-    next = sequence + 1;
-    if (event?.$case === 'stdout') pieces.push(Buffer.from(event.value.content?.value ?? ''));
-    return event?.$case === 'ended';
-  };
-  for (let cut = 0; ; cut++) {
-    const controller = new AbortController();
-    let left = cut < cuts ? 1 + Math.floor(Math.random() * 3) : Infinity;
-    try {
-      const response = await get(`/executions/${id}/events?from_sequence=${next}`, controller.signal);
-      if (response.status === 204) return Buffer.concat(pieces);
-      for await (const event of eventsOf(response)) {
-        if (take(event)) return Buffer.concat(pieces);
-        if (--left <= 0) break;
-      }
-    } catch (error) {
-      if (!onCut) throw error;
-    } finally {
-      controller.abort();
-    }
-    await onCut?.(cut);
-  }
-}
+const attach =
+  (id: string): Attach =>
+  (from, signal) =>
+    get(`/executions/${id}/events?from_sequence=${from}`, signal);
 
 describe('readers', () => {
   it('receive every byte once, in order, over 200 cuts', async () => {
     void post('/executions', { executionId: 'cuts', ...unhurried }).then((response) => response.body?.cancel());
     await eventually('the execution is there', async () => (await get('/executions/cuts')).ok);
-    expect((await readWithCuts('cuts', 200)).equals(expected)).toBe(true);
+    expect((await readWithCuts(attach('cuts'), 200)).equals(expected)).toBe(true);
   }, 120_000);
 
   it('resume over server-sent events with Last-Event-ID, and are stopped by 204 beyond the end', async () => {
@@ -99,7 +76,7 @@ describe('Bay killed by SIGKILL', () => {
     void post('/executions', { executionId: 'bay-killed', ...unhurried }).then((response) => response.body?.cancel());
     await eventually('the execution is there', async () => (await get('/executions/bay-killed')).ok);
     let kills = 0;
-    const bytes = await readWithCuts('bay-killed', 6, async (cut) => {
+    const bytes = await readWithCuts(attach('bay-killed'), 6, async (cut) => {
       if (cut !== 1 && cut !== 4) return;
       kills += 1;
       await bay.kill();

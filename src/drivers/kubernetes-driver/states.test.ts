@@ -102,7 +102,7 @@ describeInCluster('what a cluster says of a ship', () => {
     const ship = await start(driver, kubernetesShip('deleted'));
     await runIn(driver.endpoint(ship.handle), TOKEN, 'head -c 100000 /dev/urandom > f; sha256sum f > sum');
     const died = driver.died?.(ship, soon());
-    await ships.namespace.client.request('DELETE', ships.namespace.path('pods', ships.podName(ship)));
+    await ships.namespace.remove('pods', ships.podName(ship));
     expect(await died).toEqual({ state: 'gone', reason: 'its Pod was deleted' });
     const again = await start(driver, kubernetesShip('deleted', { incarnation: 2 }));
     expect(await runIn(driver.endpoint(again.handle), TOKEN, 'sha256sum -c sum')).toMatchObject({ code: 0 });
@@ -113,9 +113,7 @@ describeInCluster('what a cluster says of a ship', () => {
     const driver = ships.driver();
     const ship = await start(driver, kubernetesShip('evicted'));
     const died = driver.died?.(ship, soon());
-    const name = ships.podName(ship);
-    const body = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace: ships.namespace.name } };
-    await ships.namespace.client.request('POST', `${ships.namespace.path('pods', name)}/eviction`, { body });
+    await ships.namespace.evict(ships.podName(ship));
     expect(await died).toEqual({ state: 'gone', reason: expect.stringMatching(/^EvictionByEvictionAPI: /) as string });
     await driver.stop(ship, { signal: soon() });
   });

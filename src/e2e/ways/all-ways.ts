@@ -28,9 +28,8 @@ export interface OpenServices extends Services {
 
 /** The services of a Bay as calls of gRPC, and over one mux stream. */
 export async function openServices(bay: OwnBay): Promise<Record<'gRPC' | 'mux', OpenServices>> {
-  const address = `127.0.0.1:${bay.grpcPort}`;
-  const channel = openGrpcChannel(address, { metadata: { authorization: `Bearer ${bay.token}` } });
-  const link = await dialMux(address, { token: bay.token, signal: AbortSignal.timeout(10_000) });
+  const channel = openGrpcChannel(bay.grpcAddress, { metadata: { authorization: `Bearer ${bay.token}` } });
+  const link = await dialMux(bay.grpcAddress, { token: bay.token, signal: AbortSignal.timeout(10_000) });
   return {
     gRPC: { ...servicesOver(channel), close: async () => channel.close() },
     mux: { ...servicesOver(link.connection), close: async () => link.connection.close() },

@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { PassThrough } from 'node:stream';
-import { Exec, KubeConfig } from '@kubernetes/client-node';
 import { pino } from 'pino';
 import type { Ship } from '../../../ships/ship.js';
 import type { Driver } from '../../driver.js';
@@ -51,22 +49,9 @@ export class KubernetesShips implements AsyncDisposable {
     return podName(this.options.deploymentId, ship);
   }
 
-  /** Starts a command beside the agent, with its user, as an administrator may. */
+  /** Runs a command beside the agent, with its user. */
   async exec(ship: Ship, argv: string[]): Promise<void> {
-    const config = new KubeConfig();
-    config.loadFromFile(TEST_KUBECONFIG ?? '');
-    const output = new PassThrough().resume();
-    const { name } = this.namespace;
-    await (new Exec(config).exec(
-      name,
-      this.podName(ship),
-      'ship',
-      argv,
-      output,
-      output,
-      null,
-      false,
-    ) as Promise<unknown>);
+    await this.namespace.exec(this.podName(ship), argv);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
