@@ -1,5 +1,6 @@
 /** What `.ci/run` does: every stage, or the ones named, each with its time. The first failure ends it. */
 import { fail, say, seconds, step } from './lib/log.mjs';
+import { hasCluster, NO_CLUSTER } from './lib/cluster.mjs';
 import { ensureGoTool, toolsFolder } from './lib/go-tools.mjs';
 import { run } from './lib/run.mjs';
 
@@ -16,6 +17,7 @@ const STAGES = {
   },
   docker: () => run('npm', ['run', '--silent', 'test:docker']),
   podman: () => run('npm', ['run', '--silent', 'test:podman']),
+  kubernetes: () => run('npm', ['run', '--silent', 'test:kubernetes']),
   bench: () => run('npm', ['run', '--silent', 'bench', '--', '--quick']),
   node22: () => run(process.execPath, ['scripts/test-on-node.mjs', '22']),
   node24: () => run(process.execPath, ['scripts/test-on-node.mjs', '24']),
@@ -23,6 +25,7 @@ const STAGES = {
 
 /** Run by name only, each with the reason, which every run prints. */
 const BY_NAME = {
+  kubernetes: 'it has not been seen to pass twice in one piece',
   docker: 'Bay in a container and the fault of memory have not been seen to pass, nor the stage in one piece',
   podman: 'as docker, and the scenarios have not been run over it',
   node22: 'seven minutes more; to be run once for each change of what is native or of the lock file',
@@ -30,17 +33,20 @@ const BY_NAME = {
   bench: 'figures of speed want a machine for themselves',
 };
 
+/** What a run of all stages leaves out, with the reasons. */
+const skipped = { ...(hasCluster() ? {} : { kubernetes: NO_CLUSTER }), ...BY_NAME };
+
 const names = process.argv.slice(2);
 for (const name of names)
   if (!STAGES[name]) fail(`No stage "${name}"; there are ${Object.keys(STAGES).join(', ')}.`, 2);
 
 const times = [];
 const began = performance.now();
-for (const name of names.length ? names : Object.keys(STAGES).filter((stage) => !BY_NAME[stage])) {
+for (const name of names.length ? names : Object.keys(STAGES).filter((stage) => !skipped[stage])) {
   step(`stage ${name}`);
   const started = performance.now();
   STAGES[name]();
   times.push(`${name} ${seconds(started)}`);
 }
 say(`\nstages: ${times.join(', ')}; in all ${seconds(began)}`);
-if (names.length === 0) for (const [name, reason] of Object.entries(BY_NAME)) say(`skipped: stage ${name}: ${reason}`);
+if (names.length === 0) for (const [name, reason] of Object.entries(skipped)) say(`skipped: stage ${name}: ${reason}`);

@@ -51,8 +51,13 @@ const PARTS = {
     }),
 };
 
-/** A session, and so a kernel, for each scenario. */
-const SHIPS = { SHIPYARD_TEST_DRIVER: 'kubernetes', KUBE_STORAGE_SIZE: '1Gi', DEFAULT_SHIP_MEMORY: '1g' };
+/** A session, and so a kernel, for each scenario; and a small node has room for three ships. */
+const SHIPS = {
+  SHIPYARD_TEST_DRIVER: 'kubernetes',
+  KUBE_STORAGE_SIZE: '1Gi',
+  DEFAULT_SHIP_MEMORY: '1g',
+  DEFAULT_SHIP_CPUS: '0.5',
+};
 
 const names = process.argv.slice(2);
 for (const name of names) if (!PARTS[name]) fail(`No part "${name}"; there are ${Object.keys(PARTS).join(', ')}.`, 2);
@@ -145,11 +150,10 @@ function inNamespace(what, { level = 'baseline' }, act) {
   }
 }
 
-const suites = (names, env) =>
-  jest(
-    names.map((name) => `src/e2e/${name}.test.ts`),
-    env,
-  );
+function suites(names, env) {
+  const files = names.map((name) => `src/e2e/${name}.test.ts`);
+  jest(files, env);
+}
 
 function jest(paths, env) {
   must('npm', ['run', '--silent', 'jest', '--', '--runInBand', '--forceExit', ...paths], { env });

@@ -11,7 +11,14 @@ const OF_THE_MANIFESTS = [
   ...['SHIPYARD_STATE_DIR', 'SHIP_DATA_DIR', 'DATABASE_URL'],
 ];
 /** Of this process, what Bay is told besides. */
-const PASSED_ON = ['DOCKER_IMAGE', 'KUBE_STORAGE_SIZE', 'KUBE_POD_SECURITY', 'DEFAULT_SHIP_MEMORY', 'LOG_LEVEL'];
+const PASSED_ON = [
+  'DOCKER_IMAGE',
+  'KUBE_STORAGE_SIZE',
+  'KUBE_POD_SECURITY',
+  'DEFAULT_SHIP_MEMORY',
+  'DEFAULT_SHIP_CPUS',
+  'LOG_LEVEL',
+];
 const NAME = 'deployment/shipyard-bay';
 const ROLLOUT = '90s';
 

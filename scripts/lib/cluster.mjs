@@ -65,14 +65,18 @@ export function writeAccountKubeconfig({ namespace, account, file }) {
   writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
 }
 
+export const NO_CLUSTER =
+  'there is no cluster for tests: set KUBECONFIG to one, or SHIPYARD_TEST_KUBE to the folder of the test cluster';
+
+/** Whether ensureCluster() has one to answer. */
+export const hasCluster = () => Boolean(process.env.KUBECONFIG) || existsSync(path.join(clusterFolder(), 'up'));
+
 function testClusterFolder() {
-  const folder = process.env.SHIPYARD_TEST_KUBE ?? path.join(root, '../shared/kube');
-  if (existsSync(path.join(folder, 'up'))) return folder;
-  throw new Error(
-    'There is no cluster for tests: set KUBECONFIG to one, or SHIPYARD_TEST_KUBE to the folder of the test cluster.',
-  );
+  if (existsSync(path.join(clusterFolder(), 'up'))) return clusterFolder();
+  throw new Error(NO_CLUSTER);
 }
 
+const clusterFolder = () => process.env.SHIPYARD_TEST_KUBE ?? path.join(root, '../shared/kube');
 const stateFolder = () => process.env.KUBE_DIR ?? path.join(tmpdir(), 'shipyard-kube');
 
 function must(command, args, options = {}) {
