@@ -9,8 +9,10 @@ import { PACKED_LOG_BYTES, type LogStore, type PackLocation } from './log-store.
 import { OutputCoalescer, type OutputStream } from './output-coalescer.js';
 import type { SegmentedLog, StoredBatch, StoredEvents, StoredPosition } from './segmented-log.js';
 
-/** What a log keeps in memory: its newest events, for readers that keep up, and what the disk has not taken yet. */
-export const MEMORY_BYTES = 256 * 1024;
+/** What may wait for the disk, and so be lost in a crash of the agent, before the work has to. */
+const UNWRITTEN_BYTES = 256 * 1024;
+/** What a log keeps in memory: its newest events, for readers that keep up. Going to disk for them costs twice the work. */
+export const MEMORY_BYTES = 1024 * 1024;
 
 /** Numbers are reserved on disk in blocks of this size before they are given. */
 export const RESERVED_BLOCK = 4096;
@@ -296,7 +298,7 @@ export class ExecutionLog {
   }
 
   #room(): Promise<void> | undefined {
-    if (this.#unwrittenBytes <= MEMORY_BYTES) return undefined;
+    if (this.#unwrittenBytes <= UNWRITTEN_BYTES) return undefined;
     return new Promise((resolve) => this.#roomWaiters.push(resolve));
   }
 
@@ -339,7 +341,7 @@ export class ExecutionLog {
     }
     if (given > 0) this.#window = this.#window.slice(given);
     this.#windowFirst += given;
-    if (this.#unwrittenBytes <= MEMORY_BYTES / 2) for (const resume of this.#roomWaiters.splice(0)) resume();
+    if (this.#unwrittenBytes <= UNWRITTEN_BYTES / 2) for (const resume of this.#roomWaiters.splice(0)) resume();
   }
 }
 
