@@ -84,7 +84,8 @@ async function testInContainer(title, files) {
   const image = chosen.images[0].tag;
   const jest = ['--experimental-vm-modules', '--no-warnings', path.join(root, 'node_modules/jest/bin/jest.js')];
   const env = { SHIPYARD_TEST_ENGINES: chosen.inContainer, DOCKER_IMAGE: image };
-  const args = [...jest, '--runInBand', ...files];
+  // A connection begun to a ship that is gone would hold the process for as long as the kernel tries, some two minutes.
+  const args = [...jest, '--runInBand', '--forceExit', ...files];
   if ((await runInContainer({ socketPath: engine.socketPath, image, args, env })) !== 0) failed.push(title);
   say(`    ${seconds(began)}`);
 }

@@ -9,6 +9,8 @@ import { startBayContainer, startBayProcess } from './bay-process.mjs';
 
 /** Bay gives open calls 10 s, then ends its ships. */
 const STOP_MS = 60_000;
+/** An engine's proxy may take a connection before Bay is there, and never pass it on. */
+const TRY_MS = 1_000;
 
 /**
  * A Bay of its own on free loopback ports, with an own token and a folder of its own for everything it keeps; its ships end
@@ -116,9 +118,9 @@ async function ready(url, exited) {
   let over;
   void exited.then((status) => (over = status));
   while (over === undefined) {
-    const answer = await fetch(`${url}/ready`, { signal }).catch((error) =>
-      signal.aborted ? Promise.reject(error) : undefined,
-    );
+    const answer = await fetch(`${url}/ready`, {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(TRY_MS)]),
+    }).catch((error) => (signal.aborted ? Promise.reject(error) : undefined));
     if (answer?.ok) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
