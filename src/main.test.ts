@@ -57,4 +57,11 @@ describe('stop', () => {
     const { status, stderr } = run('src/cli/stop.ts');
     expect([status, stderr.split('\n')[0]]).toEqual([2, 'usage: npm run stop -- --all']);
   }, 60_000);
+
+  it('says where it looked for ships, and makes nothing there', () => {
+    const nowhere = path.join(mkdtempSync(path.join(tmpdir(), 'shipyard-stop-')), 'nowhere');
+    const { status, stderr } = run('src/cli/stop.ts', { DATABASE_URL: `sqlite:///${nowhere}/bay.db` }, ['--all']);
+    expect([status, stderr]).toEqual([1, expect.stringContaining(`there is no database ${nowhere}/bay.db`)]);
+    expect(existsSync(nowhere)).toBe(false);
+  }, 60_000);
 });

@@ -189,7 +189,14 @@ function sayHello(config: Config, log: Log, { http, grpc }: Servers, driver: str
     log.warn({ host }, text);
   }
   log.info({ driver, network: report.network }, report.summary);
-  log.info({ http: `${web}://${host}:${http.port}`, grpc: `${host}:${grpc.port} (${rpc})` }, 'Bay is ready');
+  log.info(
+    {
+      http: `${web}://${host}:${http.port}`,
+      docs: `${web}://${host}:${http.port}/docs`,
+      grpc: `${host}:${grpc.port} (${rpc})`,
+    },
+    'Bay is ready',
+  );
 }
 
 /** Ships outlive Bay, except where they were asked to end with it. */

@@ -289,7 +289,11 @@ describe('the agent', () => {
       () => drain(clients.executions.startExecution(command('background'))),
       'execution_id is reserved: background',
     ],
-    ['no work', () => drain(clients.executions.startExecution(command('a', { work: undefined }))), 'work is missing'],
+    [
+      'no work',
+      () => drain(clients.executions.startExecution(command('a', { work: undefined }))),
+      'one of cell, command and terminal is missing',
+    ],
     [
       'a negative deadline',
       () => drain(clients.executions.startExecution(command('a', { timeoutMs: -1 }))),

@@ -21,7 +21,7 @@ import { createLog } from '../telemetry/log.js';
 import { Metrics } from '../telemetry/metrics.js';
 import { toSettings } from '../to-settings.js';
 import { credentials } from '@grpc/grpc-js';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const installation = path.basename(import.meta.dirname) === 'dist' ? path.dirname(import.meta.dirname) : ROOT;
@@ -32,6 +32,10 @@ try {
     process.exit(2);
   }
   const config = loadConfig();
+  if (!existsSync(config.databaseFile))
+    throw new StoreError(
+      `there is no database ${config.databaseFile}, so no ships: run it with the environment and in the folder of Bay`,
+    );
   const { stopped, failed } = (await stopAlone(config)) ?? (await stopThroughBay(config));
   process.stdout.write(
     `stopped ${stopped === 1 ? '1 ship' : `${stopped} ships`}${failed > 0 ? `, ${failed} failed` : ''}\n`,

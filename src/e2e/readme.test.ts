@@ -58,6 +58,19 @@ describe('the README', () => {
     60_000,
   );
 
+  itWith('curl', ['--version'])(
+    'shows one answer, files, a terminal, sharing and coming back',
+    async () => {
+      const output = await bash(example('curl').split('# A ship for')[0] + example('more'));
+      expect(output).toContain('"exited":{"code":3}');
+      expect(output).toContain('"name":"noise.bin"');
+      expect(output).toContain('24 80');
+      expect(output).toContain('"currentSessionNum":2');
+      expect(output).toMatch(/SHIP_STATE_STOPPED.*SHIP_STATE_RUNNING.*"incarnation":2/s);
+    },
+    60_000,
+  );
+
   itWith('grpcurl', ['-version'])(
     'shows calls by grpcurl that work',
     async () => {

@@ -58,10 +58,13 @@ describe('startGrpcServer', () => {
 
   it('lists and describes its services by reflection', async () => {
     const { address } = await start();
-    const names = await reflect(address, { listServices: '*' });
-    expect(JSON.stringify(names)).toContain('shipyard.bay.v1.BayService');
-    const files = await reflect(address, { fileContainingSymbol: 'shipyard.mux.v1.MuxService' });
-    expect(files.fileDescriptorResponse?.fileDescriptorProto.length).toBeGreaterThan(0);
+    const { listServicesResponse } = await reflect(address, { listServices: '*' });
+    const names = listServicesResponse?.service.map(({ name }) => name).sort();
+    expect(names).toEqual(['grpc.health.v1.Health', 'shipyard.mux.v1.MuxService']); // ShipService is the ships' own
+    for (const fileContainingSymbol of ['shipyard.bay.v1.BayService', ...(names ?? [])]) {
+      const files = await reflect(address, { fileContainingSymbol });
+      expect(files.fileDescriptorResponse?.fileDescriptorProto.length).toBeGreaterThan(0);
+    }
   });
 
   it('speaks TLS with the files it is given', async () => {
@@ -111,6 +114,7 @@ function unary(address: string, method: MethodDefinition<object, object>, messag
 }
 
 interface ReflectionAnswer {
+  readonly listServicesResponse?: { readonly service: readonly { readonly name: string }[] };
   readonly fileDescriptorResponse?: { readonly fileDescriptorProto: readonly Buffer[] };
 }
 

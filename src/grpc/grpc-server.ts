@@ -6,7 +6,8 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { ServerCredentials, type Server } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
-import { HealthImplementation } from 'grpc-health-check';
+import { loadSync } from '@grpc/proto-loader';
+import { HealthImplementation, protoPath as healthProto } from 'grpc-health-check';
 import { startRpcServer, type MuxServerOptions } from '../../proto/rpc/grpc-server.js';
 import type { MuxConnection } from '../../proto/rpc/mux/mux-connection.js';
 import type { Router } from '../../proto/rpc/router.js';
@@ -36,6 +37,8 @@ export interface GrpcServer {
   stop(options: { readonly drainMs: number }): Promise<void>;
 }
 
+const MUX_SERVICE = 'shipyard.mux.v1.MuxService';
+const HEALTH_SERVICE = 'grpc.health.v1.Health';
 const DESCRIPTOR_SET_PATH = fileURLToPath(new URL('../../proto/gen/descriptors.binpb', import.meta.url));
 
 /** @throws Error where the port is in use (names port and variable), or where a TLS file cannot be read */
@@ -46,8 +49,10 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const setServing = (serving: boolean): void => {
     for (const name of names) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
   };
+  const descriptors = await readFile(options.descriptorSetPath ?? DESCRIPTOR_SET_PATH);
   const reflection = new ReflectionService(
-    reflectedPackage(await readFile(options.descriptorSetPath ?? DESCRIPTOR_SET_PATH)),
+    { ...reflectedPackage(descriptors), ...loadSync(healthProto) },
+    { services: [...router.services.map(({ fullName }) => fullName), MUX_SERVICE, HEALTH_SERVICE] },
   );
   const server = await startRpcServer({
     address: `${host.includes(':') ? `[${host}]` : host}:${port}`,

@@ -11,6 +11,7 @@ import type { Lease, Ship } from '../ships/ship.js';
 import { systemClock } from '../telemetry/clock.js';
 import type { Log } from '../telemetry/log.js';
 import type { DialledShip, FileChannel, ShipDialer } from './dial-ship.js';
+import { shipNotRunning } from './not-running.js';
 import { orAborted } from './or-aborted.js';
 import { Unfinished } from './unfinished.js';
 
@@ -102,7 +103,7 @@ export class ShipLink {
   async calls(signal: AbortSignal, withinMs = UNREACHABLE_AFTER_MS): Promise<ShipCalls> {
     while (!this.#calls) {
       signal.throwIfAborted();
-      if (this.#closed.signal.aborted) throw new StatusError('SHIP_NOT_RUNNING', 'Ship not found or not running');
+      if (this.#closed.signal.aborted) throw shipNotRunning();
       const leftMs = withinMs - this.downMs;
       if (leftMs <= 0) {
         throw new StatusError(
@@ -217,7 +218,7 @@ export class ShipLink {
 
   close(): void {
     if (this.#closed.signal.aborted) return;
-    this.#closed.abort(new StatusError('SHIP_NOT_RUNNING', 'Ship not found or not running'));
+    this.#closed.abort(shipNotRunning());
     clearTimeout(this.#leaseTimer);
     this.#connection?.close();
     this.#files?.channel.close();

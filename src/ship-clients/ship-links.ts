@@ -1,6 +1,6 @@
 import type { Driver, Inspection } from '../drivers/driver.js';
 import type { Ship } from '../ships/ship.js';
-import { StatusError } from '../../proto/rpc/status-error.js';
+import { shipNotRunning } from './not-running.js';
 import { ShipLink, type ShipLinkDeps } from './ship-link.js';
 import { shipToken } from './ship-token.js';
 
@@ -28,7 +28,7 @@ export class ShipLinks {
   open(ship: Ship): ShipLink {
     const known = this.#links.get(ship.id);
     if (known?.incarnation === ship.incarnation) return known;
-    if (!ship.handle) throw new StatusError('SHIP_NOT_RUNNING', 'Ship not found or not running');
+    if (!ship.handle) throw shipNotRunning();
     known?.close();
     const link = new ShipLink(this.#deps, ship, this.#deps.driver.endpoint(ship.handle), this.token(ship));
     this.#links.set(ship.id, link);

@@ -1,5 +1,6 @@
+import { shipNotRunning } from '../ship-clients/not-running.js';
 import type { ShipRecord } from '../store/store.js';
-import { shipNotFound, shipNotRunning } from './ship-errors.js';
+import { shipNotFound } from './ship-errors.js';
 import type { ShipsDeps } from './ships-deps.js';
 
 /**

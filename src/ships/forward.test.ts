@@ -13,7 +13,7 @@ describe('forwarding', () => {
     const ship = await bay.createShip('s');
     await expect(bay.run({ ...ship, shipId: 'none' }, 's')).rejects.toMatchObject({
       reason: 'SHIP_NOT_FOUND',
-      message: 'Ship not found or not running',
+      message: 'Ship not found',
     });
     await expect(bay.run(ship, 'foreign')).rejects.toMatchObject({
       reason: 'SESSION_NOT_BOUND',

@@ -1,7 +1,8 @@
+import { shipNotRunning } from '../ship-clients/not-running.js';
 import type { ShipLink } from '../ship-clients/ship-link.js';
 import type { LeaseRecord, ShipRecord } from '../store/store.js';
 import { StatusError } from '../../proto/rpc/status-error.js';
-import { checkShipId, sessionNotBound, shipNotFoundOrNotRunning, shipNotRunning } from './ship-errors.js';
+import { checkShipId, sessionNotBound, shipNotFound } from './ship-errors.js';
 import { STOP_TIMEOUT_MS, type ShipsDeps } from './ships-deps.js';
 import { withDeadline } from './with-deadline.js';
 
@@ -56,7 +57,7 @@ async function findLease(
   for (;;) {
     const seen = deps.store.changes.version;
     const seat = await deps.store.findSeat(shipId, sessionId);
-    if (!seat) throw shipNotFoundOrNotRunning();
+    if (!seat) throw shipNotFound();
     const { ship, lease } = seat;
     if (ship.state !== 'RUNNING') throw shipNotRunning();
     if (!lease) throw sessionNotBound();

@@ -19,6 +19,8 @@ const GRACE_MS = 500;
 /** Bounds the end of all ships together. */
 export const STOP_EVERY_TIMEOUT_MS = 60_000;
 const SHUTDOWN_TIMEOUT_MS = 3_000;
+/** For a Bay that began a moment ago to reach the agent; one that was out of reach for longer is ended by force. */
+const CONNECT_MS = 1_000;
 /** For the ends of executions to reach their readers, before the agent that answered Shutdown is ended by force. */
 const LAST_EVENTS_MS = 1_500;
 
@@ -84,11 +86,11 @@ export async function endIncarnation(deps: ShipsDeps, ship: ShipRecord): Promise
  * stop does.
  */
 export async function shutDown(deps: ShipsDeps, ship: ShipRecord, graceMs: number): Promise<void> {
-  const link = deps.links.get(ship.id);
-  if (!link?.connected) return;
+  if (!ship.handle) return;
   try {
+    const link = deps.links.open(ship);
     const signal = AbortSignal.timeout(SHUTDOWN_TIMEOUT_MS);
-    const calls = await link.calls(signal, 0);
+    const calls = await link.calls(signal, CONNECT_MS);
     const fence = { incarnation: ship.incarnation, number: ship.fence };
     await calls.ship.shutdown({ fence, graceMs }, { signal });
     await link.untilDown(LAST_EVENTS_MS);

@@ -55,7 +55,9 @@ export function checkStart(request: StartExecutionRequest): void {
       checkText('terminal.term', work.value.term, 128);
       return;
     default:
-      throw missing('work');
+      throw new StatusError('INVALID_ARGUMENT', 'one of cell, command and terminal is missing', {
+        details: { field: 'work', rule: 'is missing' },
+      });
   }
 }
 
