@@ -71,10 +71,15 @@ function toCreateOptions({ settings }: BayServiceDeps, request: CreateShipReques
   return { sessionId: request.sessionId, ttlSeconds: checkTtl(ttlSeconds), maxSessionNum, spec: toSpec(request) };
 }
 
+/** What the quotas of cgroups can say. */
+const LEAST_CPUS = 0.01;
+const MOST_CPUS = 4096;
+
 function toSpec({ spec }: CreateShipRequest): Partial<ShipSpec> {
   const parsed: { cpus?: number; memoryBytes?: number } = {};
   if (spec?.cpus !== undefined) {
-    if (!Number.isFinite(spec.cpus) || spec.cpus <= 0) throw invalid('spec.cpus', 'must be greater than 0', spec.cpus);
+    if (!(spec.cpus >= LEAST_CPUS && spec.cpus <= MOST_CPUS))
+      throw invalid('spec.cpus', `must be ${LEAST_CPUS} to ${MOST_CPUS}`, spec.cpus);
     parsed.cpus = spec.cpus;
   }
   if (spec?.memory !== undefined) {

@@ -229,7 +229,8 @@ describe('repeats', () => {
     const running = post('/executions', {
       executionId: 'fed',
       command: {
-        command: 'trap \'echo interrupted\' INT; while read -r line; do echo "got $line"; done; sleep 60',
+        command:
+          'trap \'echo interrupted\' INT; while read -r line; do echo "got $line"; echo "$line" >> fed.txt; done; sleep 60',
         stdin: true,
       },
     }).then(async (response) => foldLog(eventsOf(response)));
@@ -246,6 +247,12 @@ describe('repeats', () => {
     expect(await write(0, 'one\n')).toMatchObject({ acceptedOffset: 4 });
     expect(await write(2, 'e\ntwo\n')).toMatchObject({ acceptedOffset: 8 });
     expect(await write(99, 'gap')).toMatchObject({ error: { reason: 'INPUT_GAP' } });
+    // bash forgets a line that it is reading when a signal comes.
+    await eventually('both lines were read', async () =>
+      (await foldLog(eventsOf(await post('/executions', { command: { command: 'cat fed.txt' } })))).stdout.includes(
+        'two',
+      ),
+    );
     for (let i = 0; i < 3; i++)
       expect((await post('/executions/fed:interrupt', { controlId: 'i-1' })).status).toBe(200);
     await write(8, '', true);

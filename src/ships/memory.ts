@@ -8,15 +8,21 @@ const UNITS: Readonly<Record<string, number>> = {
   gb: 1024 ** 3,
 };
 
-export const MEMORY_GRAMMAR = 'an integer with an optional unit k, kb, m, mb, g or gb (powers of 1024), as in 512m';
+/** An agent needs as much for itself. */
+const LEAST_BYTES = 32 * 1024 ** 2;
+/** A pebibyte: more is a mistake, and numbers of engines overflow. */
+const MOST_BYTES = 1024 ** 5;
 
-/** Bytes of a text as `512m`; undefined where it is not of that grammar, is zero or is too large to count. */
+export const MEMORY_GRAMMAR =
+  'an integer with an optional unit k, kb, m, mb, g or gb (powers of 1024), as in 512m, from 32m to 1048576g';
+
+/** Bytes of a text as `512m`; undefined where it is not of that grammar, or out of its range. */
 export function parseMemoryBytes(text: string): number | undefined {
   const match = /^(\d+)([a-z]*)$/.exec(text.trim().toLowerCase());
   const unit = UNITS[match?.[2] ?? ''];
   if (!match || unit === undefined) return undefined;
   const bytes = Number(match[1]) * unit;
-  return bytes > 0 && Number.isSafeInteger(bytes) ? bytes : undefined;
+  return bytes >= LEAST_BYTES && bytes <= MOST_BYTES ? bytes : undefined;
 }
 
 /** The largest unit that says it exactly: 536870912 is `512m`. */

@@ -22,9 +22,10 @@ def describe_os_error(error, path):
 
 def from_os_error(error, path):
     """An OSError as a RunnerError; a full disk or quota is told apart, because it may pass."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return RunnerError(
-        "DISK_FULL" if full else "FILE_OPERATION_FAILED",
-        describe_os_error(error, path),
-        errno=errno.errorcode.get(error.errno or 0, ""),
+        reason_of(error), describe_os_error(error, path), errno=errno.errorcode.get(error.errno or 0, "")
     )
+
+
+def reason_of(error):
+    return "DISK_FULL" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "FILE_OPERATION_FAILED"

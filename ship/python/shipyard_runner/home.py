@@ -85,7 +85,16 @@ def _ship_packages(executable, base):
 
 
 def _make_directory(path):
-    if not os.path.isdir(path):
+    """What stands in the way is the session's, and is kept beside it."""
+    if os.path.isdir(path):
+        return
+    try:
+        os.makedirs(path, 0o700)
+    except (FileExistsError, NotADirectoryError):
+        obstacle = path
+        while not os.path.lexists(obstacle):
+            obstacle = os.path.dirname(obstacle)
+        os.rename(obstacle, _sibling(obstacle))
         os.makedirs(path, 0o700)
 
 

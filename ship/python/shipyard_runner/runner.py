@@ -12,7 +12,7 @@ from shipyard_files import OPERATIONS
 from . import isolation
 from .channel import Channel
 from .confine import Workspace
-from .errors import RunnerError
+from .errors import RunnerError, reason_of
 from .home import prepare_home
 from .processes import Processes
 from .streams import Streams
@@ -91,7 +91,7 @@ class _Runner:
         except RunnerError as error:
             self._answer(request, error)
         except OSError as error:
-            self._answer(request, RunnerError("FILE_OPERATION_FAILED", str(error)))
+            self._answer(request, RunnerError(reason_of(error), str(error)))
 
     def _spawn(self, request):
         process, pipes = self._processes.spawn(request)
@@ -100,6 +100,8 @@ class _Runner:
         self._answer(request, {"pid": process.pid, "mark": process.mark})
 
     def _control(self, operation, request):
+        if operation == "ping":
+            return {}
         if operation == "kill":
             reach = "tree" if request.get("tree") else "foreground" if request.get("foreground") else "group"
             self._processes.signal(request["pid"], request["mark"], request["signal"], reach)

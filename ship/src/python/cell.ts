@@ -22,8 +22,10 @@ export interface CellKernel {
 /** A cell that the kernel has finished says so by its reply and by `idle`; where one is missing it is given up after this. */
 const LOST_HALF_MS = 1000;
 
-/** For output behind the reply, once the cell is to stop; a kernel that is not idle then never will be. */
-const LAST_OUTPUT_MS = 5_000;
+/** Silence behind the reply: a kernel that is not idle then never will be, since nothing of the cell runs any more. */
+const SILENT_MS = 30_000;
+/** The same, once the cell is to stop. */
+const SILENT_AT_END_MS = 500;
 
 /** One cell in the kernel. It is over when its reply and its `idle` are in, in whatever order, or when the kernel is gone. */
 export class Cell implements Work {
@@ -81,6 +83,7 @@ export class Cell implements Work {
   // What the kernel says
 
   onIopub(message: KernelReply): Promise<void> | undefined {
+    if (this.#reply && !this.#over) this.#awaitLastOutput();
     switch (message.type) {
       case 'status':
         return this.#onStatus(toText(message.content['execution_state']));
@@ -117,14 +120,16 @@ export class Cell implements Work {
     this.#bySelf = !this.#stopAsked;
     clearTimeout(this.#killTimer);
     this.#finishIfOver();
-    if (!this.#over && this.#stopAsked) this.#awaitLastOutput();
+    if (!this.#over) this.#awaitLastOutput();
     // A stock kernel drops messages, `idle` too, when it is faster than its reader: ask it for something to follow.
     if (!this.#over && !this.#kernel.lossless) this.#lostHalf = setTimeout(() => this.#settle(), LOST_HALF_MS);
   }
 
   /** Nothing runs any more, and the rest of its output is on the way: unless the kernel can never say so. */
   #awaitLastOutput(): void {
-    this.#killTimer = setTimeout(() => this.#kernel.kill(), LAST_OUTPUT_MS);
+    clearTimeout(this.#killTimer);
+    const silentMs = this.#stopAsked ? SILENT_AT_END_MS : SILENT_MS;
+    this.#killTimer = setTimeout(() => this.#kernel.kill(), silentMs);
   }
 
   #settle(): void {
@@ -163,7 +168,7 @@ export class Cell implements Work {
   /** @param lastWords what the process itself wrote on its way out */
   onGone(exit: ProcessExit, ending: boolean, lastWords: Buffer): void {
     if (this.#over) return;
-    if (this.#reply === undefined) this.#bySelf = !this.#stopAsked;
+    this.#bySelf = !this.#stopAsked;
     if (lastWords.length > 0) void this.#handle.output('stderr', lastWords);
     const oom = exit.kind !== 'lost' && exit.oom === true;
     this.#finish(toDeath(exit), { statePreserved: false, kernelRestarted: ending, ...(oom ? { oom } : {}) });

@@ -50,6 +50,17 @@ describe.each(testPythons())('the life of a kernel, %s', (_name, python) => {
     expect(log.text('stderr')).toContain('Segmentation fault');
   });
 
+  it('is given up by whoever stops its cell, when it can no longer say that it is idle', async () => {
+    const { work } = await sessions.begin('get_ipython().kernel.iopub_thread.stop()');
+    work.stop(500);
+    expect(await work.ended).toMatchObject({
+      outcome: { $case: 'kernelDied', value: { signal: 'SIGKILL' } },
+      statePreserved: false,
+      bySelf: false,
+    });
+    expect((await sessions.run('print("again")')).log.text()).toBe('again\n');
+  });
+
   it('goes on after an interrupt, with its state', async () => {
     const { log, work } = await sessions.begin('kept = 1\nprint("running")\nwhile True: pass');
     await log.printed('running');

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import { REASONS, type Reason } from '../../../proto/rpc/reasons.js';
 import { isPipeHandle, type PipeHandle } from './pipes.js';
+import { RunnerWatchdog } from './runner-watchdog.js';
 import type { SandboxCommand } from './sandbox-command.js';
 
 /** What a request brought: its result, and the pipe ends that came with it, by name. */
@@ -37,6 +38,7 @@ export class RunnerLink {
   private readonly child: ChildProcess;
   private readonly killAll: () => void;
   private readonly pending = new Map<number, Pending>();
+  private readonly watchdog: RunnerWatchdog;
   private nextId = 1;
   private stderr = '';
   private ended = false;
@@ -66,6 +68,14 @@ export class RunnerLink {
         this.stderr += error.message;
         if (this.child.pid === undefined) end();
       });
+    });
+    this.watchdog = new RunnerWatchdog({
+      ask: () => this.post({ id: 0, op: 'ping' }),
+      isWaited: () => this.pending.size > 0,
+      onSilent: () => {
+        this.stderr += 'the session has stopped the process that serves it';
+        this.kill();
+      },
     });
     const { end } = command;
     // One at a time: two would end each other.
@@ -116,6 +126,11 @@ export class RunnerLink {
   }
 
   private send(message: object): void {
+    this.watchdog.said();
+    this.post(message);
+  }
+
+  private post(message: object): void {
     this.child.send(message, (error) => {
       // The channel broke: 'exit' follows and rejects what is pending.
       if (error) this.kill();
@@ -123,6 +138,7 @@ export class RunnerLink {
   }
 
   private receive(message: unknown, handle: unknown, onEvent: (event: RunnerEvent) => void): void {
+    this.watchdog.heard();
     if (!isRecord(message)) return closeUnused(handle);
     if (typeof message['event'] === 'string') {
       closeUnused(handle);
@@ -147,6 +163,7 @@ export class RunnerLink {
 
   private end(): void {
     this.ended = true;
+    this.watchdog.close();
     for (const { reject, pipes } of this.pending.values()) {
       for (const pipe of pipes.values()) pipe.close();
       reject(this.lost());

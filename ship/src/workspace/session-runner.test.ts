@@ -516,6 +516,17 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
     removeBase({ runDir: /ready (.*)\n/.exec(said)![1]!, sandbox: testConfig(kind).sandbox });
   });
 
+  it('follows when code of the session has stopped it', async () => {
+    const test = await startTestRunner(kind);
+    void runBash(test.runner, 'pkill -STOP -f session_runner');
+    const untilRefused = async (): Promise<void> => {
+      for (;;) await test.runner.fileOperation('listDirectory', { path: '.', showHidden: false });
+    };
+    await expect(untilRefused()).rejects.toMatchObject({ reason: 'FILE_OPERATION_FAILED' });
+    await test.runner.gone;
+    await test[Symbol.asyncDispose]();
+  }, 60_000);
+
   it('before it began is told with the reason', async () => {
     const binding = { sessionId: 's', uid: TEST_UID, homeName: 'h' };
     const start = (config: AgentConfig) => startSessionRunner(config, binding, { number: 1, log: silentLog });

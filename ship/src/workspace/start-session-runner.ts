@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { StatusError } from '../../../proto/rpc/status-error.js';
+import { isStatusError, StatusError } from '../../../proto/rpc/status-error.js';
 import { timeoutSignal } from '../../../proto/rpc/timeout-signal.js';
 import type { AgentConfig } from '../config.js';
 import type { Log } from '../part-deps.js';
@@ -120,8 +120,9 @@ class Runner implements SessionRunner {
         ? 'it was cancelled'
         : deadline.aborted
           ? 'it took too long'
-          : this.link.lastWords || String(error);
-      throw new StatusError('SHIP_START_FAILED', `the session's sandbox could not start: ${why}`, { cause: error });
+          : this.link.lastWords || (isStatusError(error) ? error.message : String(error));
+      const reason = isStatusError(error) && error.reason === 'DISK_FULL' ? 'DISK_FULL' : 'SHIP_START_FAILED';
+      throw new StatusError(reason, `the session's sandbox could not start: ${why}`, { cause: error });
     } finally {
       deadline.removeEventListener('abort', stop);
     }

@@ -48,6 +48,7 @@ describe('POST /ship', () => {
     ['SHIP_START_FAILED', 503, 'the words of the cause', '1'],
     ['DRIVER_UNAVAILABLE', 503, 'the words of the cause', '1'],
     ['DRIVER_REFUSED', 500, 'the words of the cause', undefined],
+    ['DISK_FULL', 507, 'the words of the cause', undefined],
     ['INTERNAL', 500, 'Internal Server Error', undefined],
   ])('answers %s with %d', async (reason, status, detail, retryAfter) => {
     api.shipyard.failures.set('createShip', new StatusError(reason, 'the words of the cause'));

@@ -35,11 +35,11 @@ export async function createShip(call: ApiCall, sessionId: string, asked: Create
     const ship = await call.deps.bay.createShip({ sessionId, ...asked }, call.options);
     return toShipResponse(ship, asked.ttlSeconds);
   } catch (error) {
-    throw isStatusError(error) ? createFailure(error) : error;
+    throw isStatusError(error) ? createFailure(error, asked) : error;
   }
 }
 
-function createFailure(error: StatusError): unknown {
+function createFailure(error: StatusError, asked: CreateShip): unknown {
   const headers = { 'retry-after': '1', ...errorHeaders(error) };
   const options = { headers, cause: error };
   switch (error.reason) {
@@ -48,7 +48,7 @@ function createFailure(error: StatusError): unknown {
     case 'SHIP_WAIT_TIMEOUT':
       return new ApiError(408, 'Timeout waiting for available ship slot', { cause: error });
     case 'INVALID_ARGUMENT':
-      return invalidArgument(error);
+      return invalidArgument(error, asked);
     case 'SHIP_START_FAILED':
     case 'DRIVER_UNAVAILABLE':
     case 'SHIP_UNREACHABLE':
@@ -60,15 +60,21 @@ function createFailure(error: StatusError): unknown {
       return new ApiError(503, error.message, options);
     case 'DRIVER_REFUSED':
       return new ApiError(500, error.message, { cause: error });
+    case 'DISK_FULL':
+      return new ApiError(507, error.message, { cause: error });
     default:
       return error;
   }
 }
 
 /** What Bay alone can judge, such as a size that its driver does not take. */
-function invalidArgument(error: StatusError): ApiError {
+function invalidArgument(error: StatusError, { spec }: CreateShip): ApiError {
   const msg = `Value error, ${error.message}`;
-  return ApiError.validation([{ type: 'value_error', loc: ['body'], msg, input: null, ctx: { error: {} } }]);
+  const field = error.details['field'];
+  const name = field === 'spec.cpus' ? 'cpus' : field === 'spec.memory' ? 'memory' : undefined;
+  const loc = name ? ['body', 'spec', name] : ['body'];
+  const input = (name && spec?.[name]) ?? null;
+  return ApiError.validation([{ type: 'value_error', loc, msg, input, ctx: { error: {} } }]);
 }
 
 export async function getShip(call: ApiCall): Promise<ShipResponse> {
