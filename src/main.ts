@@ -24,6 +24,7 @@ import { startGrpcServer, type GrpcServer } from './grpc/grpc-server.js';
 import { authInterceptor, createAuthorizer } from './interceptors/auth.js';
 import { logInterceptor } from './interceptors/log.js';
 import { grpcDialer } from './ship-clients/dial-ship.js';
+import { whyNotReady } from './readiness.js';
 import { readDeploymentKey } from './ship-clients/ship-token.js';
 import { openShips, type OpenShips } from './ships/open-ships.js';
 import { stopEveryShip } from './ships/stop-every-ship.js';
@@ -162,18 +163,13 @@ async function startServers(config: Config, log: Log, { deps }: OpenShips, about
     corsOrigins: config.corsOrigins,
     metrics,
     version,
-    ready: async () => (ending.aborted ? 'Bay is stopping' : whyNotWritable(deps.store)),
+    ready: async () =>
+      ending.aborted
+        ? 'Bay is stopping'
+        : whyNotReady({ store: deps.store, clock: systemClock, shipDataDir: config.shipDataDir }),
     log,
   });
   return { http, grpc };
-}
-
-/** Bay that cannot write down what it does takes no work. */
-async function whyNotWritable(store: Store): Promise<string | undefined> {
-  return store.probe(systemClock.now()).then(
-    () => undefined,
-    (error: unknown) => StatusError.from(error).message,
-  );
 }
 
 function sayHello(config: Config, log: Log, { http, grpc }: Servers, driver: string, report: DriverReport): void {

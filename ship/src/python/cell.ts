@@ -112,7 +112,17 @@ export class Cell implements Work {
     this.#idle = true;
     this.#finishIfOver();
     // An interrupt in the wrong moment makes a stock kernel forget its reply.
-    if (!this.#over) this.#lostHalf = setTimeout(() => this.#finish(this.#withoutReply()), LOST_HALF_MS);
+    if (!this.#over) this.#lostHalf = setTimeout(() => this.#replyIsLost(), LOST_HALF_MS);
+  }
+
+  /** Ours answers whatever happens: one that does not has lost the means, and would fail every cell to come. */
+  #replyIsLost(): void {
+    if (!this.#kernel.ours || this.#interrupted) {
+      this.#finish(this.#withoutReply());
+      return;
+    }
+    void this.#handle.output('stderr', Buffer.from('the kernel came to an end of the cell without an answer\n'));
+    this.#kernel.kill();
   }
 
   onReply(reply: KernelReply): void {

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { SUPPORT_DIR, testPythons } from './testing/local-session-runner.js';
@@ -51,13 +51,24 @@ describe.each(testPythons())('the life of a kernel, %s', (_name, python) => {
   });
 
   it('is given up by whoever stops its cell, when it can no longer say that it is idle', async () => {
-    const { work } = await sessions.begin('get_ipython().kernel.iopub_thread.stop()');
+    const { work } = await sessions.begin("get_ipython().kernel.iopub_thread.stop(); open('done', 'w')");
+    const done = path.join(sessions.runner().workspace, 'done');
+    while (!existsSync(done)) await new Promise((resolve) => setTimeout(resolve, 10));
     work.stop(500);
     expect(await work.ended).toMatchObject({
       outcome: { $case: 'kernelDied', value: { signal: 'SIGKILL' } },
       statePreserved: false,
       bySelf: false,
     });
+    expect((await sessions.run('print("again")')).log.text()).toBe('again\n');
+  });
+
+  it('is replaced when it has lost the means to answer', async () => {
+    const { end } = await sessions.run(
+      'session = get_ipython().kernel.session; send = session.send\n' +
+        "session.send = lambda to, what, *a, **k: None if what == 'execute_reply' else send(to, what, *a, **k)",
+    );
+    expect(end).toMatchObject({ outcome: { $case: 'kernelDied' }, statePreserved: false });
     expect((await sessions.run('print("again")')).log.text()).toBe('again\n');
   });
 
