@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { agentConfigSchema } from '../../../ship/src/config.js';
 import type { Ship } from '../../ships/ship.js';
 import { environmentInside } from '../authorities.js';
+import type { StartOptions } from '../driver.js';
 import { INSIDE } from '../inside.js';
 import { certificatesOf } from './certificates.js';
 import type { KubernetesDriverOptions } from './options.js';
@@ -9,7 +10,7 @@ import type { KubernetesDriverOptions } from './options.js';
 /** The agent's whole configuration; it holds the token and the agent's key, and reaches the Pod in a Secret. */
 export function agentConfigFor(
   ship: Ship,
-  token: string,
+  { token, firstSession }: Pick<StartOptions, 'token' | 'firstSession'>,
   options: KubernetesDriverOptions,
 ): z.input<typeof agentConfigSchema> {
   const { agent, caPem } = certificatesOf(options.certificateSecret, ship);
@@ -27,6 +28,7 @@ export function agentConfigFor(
     environment: environmentInside(options.shipEnvironment, {}),
     maxSessionNum: ship.maxSessionNum,
     cgroup: 'container',
+    ...(firstSession ? { firstSession } : {}),
     ...(options.executionLogMaxBytes === undefined ? {} : { executionLogMaxBytes: options.executionLogMaxBytes }),
     ...(options.shipLogMaxBytes === undefined ? {} : { shipLogMaxBytes: options.shipLogMaxBytes }),
     ephemeral: options.ephemeral,

@@ -5,7 +5,7 @@ import type { KubeConfig } from '@kubernetes/client-node';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import { timeoutSignal } from '../../../proto/rpc/timeout-signal.js';
 import { hasCode, toError } from '../system-error.js';
-import { toKubeError } from './kube-error.js';
+import { toKubeError, type KubeError } from './kube-error.js';
 
 export interface RequestValues {
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
@@ -52,7 +52,7 @@ export class KubeClient {
         const response = await this.#send(method, path, values, signal);
         const body = await readBody(response);
         if (response.statusCode === 429) await sleep(retryAfterMs(response), undefined, { signal });
-        else if (isFailure(response)) throw toKubeError(response.statusCode ?? 0, body);
+        else if (isFailure(response)) throw await this.#refusal(toKubeError(response.statusCode ?? 0, body), signal);
         else return JSON.parse(body) as T;
       }
     } catch (error) {
@@ -69,6 +69,15 @@ export class KubeClient {
     } catch (error) {
       throw this.#toFailure(error, values.signal, TIMEOUT_MS);
     }
+  }
+
+  /** A server that has just started knows neither accounts nor roles yet, and takes everybody for nobody. */
+  async #refusal(error: KubeError, signal: AbortSignal): Promise<Error> {
+    const unknown = error.status === 401 || (error.status === 403 && / cannot \w+ resource /.test(error.message));
+    if (!unknown) return error;
+    const response = await this.#send('GET', '/readyz', {}, signal);
+    await readBody(response);
+    return isFailure(response) ? new Error(`it is not ready: ${error.message}`, { cause: error }) : error;
   }
 
   close(): void {

@@ -37,11 +37,8 @@ const LAST_LINES = 10;
  *
  * @throws StatusError SHIP_START_FAILED with the cluster's own words, DRIVER_REFUSED, DRIVER_UNAVAILABLE
  */
-export async function startShip(
-  deps: StartShipDeps,
-  ship: Ship,
-  { token, signal }: StartOptions,
-): Promise<StartedShip> {
+export async function startShip(deps: StartShipDeps, ship: Ship, wanted: StartOptions): Promise<StartedShip> {
+  const { signal } = wanted;
   signal.throwIfAborted();
   const { cluster, options, watch } = deps;
   if (options.podSecurity === 'restricted' && ship.maxSessionNum > 1) {
@@ -50,7 +47,7 @@ export async function startShip(
   }
   const name = podName(options.deploymentId, ship);
   const secretName = `${name}-${randomBytes(3).toString('hex')}`;
-  const start: Start = { ship, token, name, secretName, words: 'the Pod is new' };
+  const start: Start = { ship, wanted, name, secretName, words: 'the Pod is new' };
   try {
     return await begin(deps, start, signal);
   } catch (error) {
@@ -64,7 +61,7 @@ export async function startShip(
 
 interface Start {
   readonly ship: Ship;
-  readonly token: string;
+  readonly wanted: StartOptions;
   /** Of the Pod. */
   readonly name: string;
   /** Another one for each attempt: the cluster takes its time to remove the Secret of a Pod that is gone. */
@@ -115,14 +112,14 @@ async function createPod(
 
 /** Owned by the Pod, so that it goes with it, whoever deletes that and whatever becomes of Bay. */
 async function createSecret({ cluster, options }: StartShipDeps, start: Start, pod: V1Pod) {
-  const { ship, token, name, secretName } = start;
+  const { ship, wanted, name, secretName } = start;
   const owner = { apiVersion: 'v1', kind: 'Pod', name, uid: pod.metadata?.uid ?? '' };
   const secret: V1Secret = {
     apiVersion: 'v1',
     kind: 'Secret',
     metadata: { name: secretName, labels: claimLabels(options.deploymentId, ship.id), ownerReferences: [owner] },
     immutable: true,
-    stringData: { [CONFIG_KEY]: JSON.stringify(agentConfigFor(ship, token, options)) },
+    stringData: { [CONFIG_KEY]: JSON.stringify(agentConfigFor(ship, wanted, options)) },
   };
   try {
     await cluster.client.request('POST', `/api/v1/namespaces/${cluster.namespace}/secrets`, { body: secret });
