@@ -33,6 +33,15 @@ export class Daemon {
     await eventually('the daemon ends', () => !isAlive(this.#pid), END_MS);
   }
 
+  /** Stands still, as one that hangs, until resume(). */
+  pause(): void {
+    process.kill(this.#pid, 'SIGSTOP');
+  }
+
+  resume(): void {
+    process.kill(this.#pid, 'SIGCONT');
+  }
+
   /** Starts it again as it was; the file has the new process id. */
   start(): void {
     const [command = '', ...args] = this.#argv;
