@@ -26,7 +26,9 @@ export async function serveSimulatedPods(deploymentId: string, ships: number): P
   const { port } = server.address() as AddressInfo;
   return {
     kubeconfig: {
-      clusters: [{ name: 'simulated', cluster: { server: `http://127.0.0.1:${port}` } }],
+      clusters: [
+        { name: 'simulated', cluster: { server: `http://127.0.0.1:${port}`, 'insecure-skip-tls-verify': true } },
+      ],
       users: [{ name: 'simulated', user: {} }],
       contexts: [{ name: 'simulated', context: { cluster: 'simulated', user: 'simulated' } }],
       'current-context': 'simulated',

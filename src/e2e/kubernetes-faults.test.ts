@@ -77,15 +77,11 @@ inCluster('what becomes of a ship', () => {
     bay = await startOwnBay({ BAY_EPHEMERAL: '', MAX_SHIP_NUM: '30' });
     calls = new V1Calls(bay);
   }, 60_000);
-  afterAll(async () => {
+  afterEach(async () => {
     for (const { shipId } of await calls.ships()) await calls.deleteShip(shipId);
-    await bay.stop();
-    await eventually(
-      'the cluster has nothing of them',
-      async () => (await testCluster().ofShips()).length === 0,
-      60_000,
-    );
+    await eventually('the cluster has nothing of it', async () => (await testCluster().ofShips()).length === 0, 60_000);
   }, 120_000);
+  afterAll(() => bay.stop(), 60_000);
 
   /** A ship with 3 MB of noise in a file, whose sum it knows. */
   const shipWithFile = async () => {

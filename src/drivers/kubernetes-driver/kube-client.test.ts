@@ -1,0 +1,72 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { KubeConfig } from '@kubernetes/client-node';
+import { KubeClient } from './kube-client.js';
+
+const NO_ROLE = 'pods is forbidden: User "bay" cannot create resource "pods" in API group "" in the namespace "ships"';
+const QUOTA = 'pods "ship" is forbidden: exceeded quota: small, requested: pods=1';
+
+describe('KubeClient', () => {
+  let server: Server;
+  let client: KubeClient;
+  let asked: string[];
+  /** By path, each in its turn; the last one stays. */
+  let answers: Record<string, { status: number; body: object; retryAfter?: string }[]>;
+
+  beforeEach(async () => {
+    asked = [];
+    server = createServer((request, response) => {
+      const path = request.url ?? '';
+      asked.push(`${request.method} ${path}`);
+      const queue = answers[path] ?? [];
+      const answer = (queue.length > 1 ? queue.shift() : queue[0]) ?? { status: 404, body: {} };
+      response.writeHead(answer.status, answer.retryAfter ? { 'retry-after': answer.retryAfter } : {});
+      response.end(JSON.stringify(answer.body));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const config = new KubeConfig();
+    config.loadFromClusterAndUser(
+      { name: 'test', server: `http://127.0.0.1:${port}`, skipTLSVerify: true },
+      { name: 'bay' },
+    );
+    client = new KubeClient(config);
+  });
+  afterEach(async () => {
+    client.close();
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  const refused = (message: string) => ({ status: 403, body: { reason: 'Forbidden', message } });
+  const create = () => client.request('POST', '/pods', { body: {} });
+
+  it('tells a refusal as it is, once the server is ready', async () => {
+    answers = { '/pods': [refused(NO_ROLE)], '/readyz': [{ status: 200, body: {} }] };
+    await expect(create()).rejects.toMatchObject({ name: 'KubeError', status: 403, message: NO_ROLE });
+  });
+
+  it('takes a server that starts, and so knows nobody, for one that does not answer', async () => {
+    answers = { '/pods': [refused(NO_ROLE)], '/readyz': [{ status: 500, body: {} }] };
+    await expect(create()).rejects.toMatchObject({
+      reason: 'DRIVER_UNAVAILABLE',
+      message: expect.stringContaining(`it is not ready: ${NO_ROLE}`) as string,
+    });
+  });
+
+  it('asks nothing where the refusal is none of roles', async () => {
+    answers = { '/pods': [refused(QUOTA)] };
+    await expect(create()).rejects.toMatchObject({ name: 'KubeError', message: QUOTA });
+    expect(asked).toEqual(['POST /pods']);
+  });
+
+  it('asks a busy server again when it says', async () => {
+    answers = {
+      '/pods': [
+        { status: 429, body: {}, retryAfter: '0.02' },
+        { status: 201, body: { kind: 'Pod' } },
+      ],
+    };
+    expect(await create()).toEqual({ kind: 'Pod' });
+    expect(asked).toEqual(['POST /pods', 'POST /pods']);
+  });
+});
