@@ -7,6 +7,11 @@ import type { Client } from '../../proto/rpc/definition.js';
 import { dialMux, type MuxLink } from '../../proto/rpc/mux/mux-grpc.js';
 import { startOwnBay, type OwnBay } from '../../scripts/lib/bay.mjs';
 
+interface ShipSpec {
+  readonly cpus: number;
+  readonly memory: string;
+}
+
 /** Our side: Bay and one ship, over one keep-alive HTTP connection and one mux stream. */
 export class System {
   readonly agent = new http.Agent({ keepAlive: true, maxSockets: 1, noDelay: true });
@@ -19,23 +24,27 @@ export class System {
     readonly executions: Client<typeof ExecutionServiceDefinition>,
   ) {}
 
-  static async start(environment: Record<string, string> = {}): Promise<System> {
+  /** @param spec of the one ship; a small node has no room for the usual one beside others */
+  static async start(
+    environment: Record<string, string> = {},
+    spec: ShipSpec = { cpus: 2, memory: '2g' },
+  ): Promise<System> {
     const bay = await startOwnBay(environment);
     try {
-      return await System.#createShip(bay);
+      return await System.#createShip(bay, spec);
     } catch (error) {
       await bay.stop();
       throw error;
     }
   }
 
-  static async #createShip(bay: OwnBay): Promise<System> {
+  static async #createShip(bay: OwnBay, spec: ShipSpec): Promise<System> {
     const link = await dialMux(`127.0.0.1:${bay.grpcPort}`, { token: bay.token, signal: AbortSignal.timeout(10_000) });
     const bayService = createClient(BayServiceDefinition, link.connection);
     const { shipId } = await bayService.createShip({
       sessionId: 'bench',
       ttlSeconds: 3600,
-      spec: { cpus: 2, memory: '2g' },
+      spec,
       maxSessionNum: 1, // nobody else joins it
     });
     const system = new System(bay, link, shipId, createClient(ExecutionServiceDefinition, link.connection));

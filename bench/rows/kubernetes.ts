@@ -32,10 +32,11 @@ export async function kubernetesRows(rounds: number): Promise<Row[]> {
   try {
     const kubeconfig = path.join(folder, 'kubeconfig');
     writeFileSync(kubeconfig, proxy.kubeconfig, { mode: 0o600 });
-    const system = await System.start({
+    const environment = {
       ...{ CONTAINER_DRIVER: 'kubernetes', KUBECONFIG: kubeconfig, KUBE_NAMESPACE: namespace, DOCKER_IMAGE: IMAGE },
       ...{ KUBE_STORAGE_SIZE: '1Gi', DEFAULT_SHIP_CPUS: '0.05', DEFAULT_SHIP_MEMORY: '256m', MAX_SHIP_NUM: '40' },
-    });
+    };
+    const system = await System.start(environment, { cpus: 0.05, memory: '256m' });
     try {
       return [
         await toFirstAnswer(system, namespace, rounds),
