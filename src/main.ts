@@ -8,7 +8,7 @@ import { createClient } from '../proto/rpc/client.js';
 import { inProcess } from '../proto/rpc/in-process.js';
 import { PROTOCOL_GENERATION } from '../proto/rpc/mux/frame.js';
 import { createRouter } from '../proto/rpc/router.js';
-import { isStatusError, StatusError } from '../proto/rpc/status-error.js';
+import { isStatusError } from '../proto/rpc/status-error.js';
 import { createBayService } from './bay-service.js';
 import { configTable, isLoopback, loadConfig, type Config } from './config.js';
 import { ConfigError } from './config/config-error.js';
