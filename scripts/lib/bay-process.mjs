@@ -90,9 +90,9 @@ function kill(container, signal) {
 }
 
 async function ensureNetwork(docker, name) {
-  await docker.createNetwork({ Name: name, Driver: 'bridge', CheckDuplicate: true }).catch((error) => {
-    if (error.statusCode !== 409) throw error; // it is there
-  });
+  const networks = await docker.listNetworks();
+  if (networks.some(({ Name }) => Name === name)) return;
+  await docker.createNetwork({ Name: name, Driver: 'bridge', CheckDuplicate: true });
 }
 
 function socketOf(driver) {

@@ -2,7 +2,7 @@ import type Docker from 'dockerode';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import { callEngine } from './call-engine.js';
 import { bounded, type Engine } from './engine.js';
-import { isNotThere, statusOf, toDriverError } from './engine-error.js';
+import { isNotThere, toDriverError } from './engine-error.js';
 import { LABEL } from './labels.js';
 
 /** The bridge on which ships are. */
@@ -25,6 +25,7 @@ export async function ensureNetwork(
 ): Promise<ShipNetwork> {
   const there = await inspectNetwork(engine, name, signal);
   if (there) return toShipNetwork(engine, there, signal);
+  let failure: StatusError | undefined;
   try {
     await engine.docker.createNetwork({
       Name: name,
@@ -35,11 +36,11 @@ export async function ensureNetwork(
     });
   } catch (error) {
     signal.throwIfAborted();
-    if (statusOf(error) !== 409) throw toDriverError(engine, `making the network ${name}`, error); // else another Bay made it
+    failure = toDriverError(engine, `making the network ${name}`, error);
   }
-  const made = await inspectNetwork(engine, name, signal);
-  if (!made) throw new StatusError('DRIVER_REFUSED', `${engine.kind} made the network ${name} and does not have it`);
-  return toShipNetwork(engine, made, signal);
+  const made = await inspectNetwork(engine, name, signal); // where it failed, another Bay may have made it
+  if (made) return toShipNetwork(engine, made, signal);
+  throw failure ?? new StatusError('DRIVER_REFUSED', `${engine.kind} made the network ${name} and does not have it`);
 }
 
 export interface NetworkMember {
