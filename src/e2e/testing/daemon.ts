@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { eventually } from './processes.js';
 
 const END_MS = 30_000;
@@ -42,15 +42,19 @@ export class Daemon {
     process.kill(this.#pid, 'SIGCONT');
   }
 
-  /** Starts it again as it was; the file has the new process id. */
+  /**
+   * Starts it again as it was; the file gets the new process id. A daemon that is told of the file writes it by itself, and
+   * does not start where it finds one.
+   */
   start(): void {
+    rmSync(this.#pidFile, { force: true });
     const [command = '', ...args] = this.#argv;
     const log = openSync(this.#log, 'a');
     const stdio = ['ignore', log, log] as const;
     const child = spawn(command, args, { detached: true, stdio: [...stdio], cwd: this.#cwd, env: this.#environment });
     closeSync(log);
     child.unref();
-    writeFileSync(this.#pidFile, `${child.pid}`);
+    if (!this.#argv.includes(this.#pidFile)) writeFileSync(this.#pidFile, `${child.pid}`);
   }
 }
 
