@@ -26,8 +26,8 @@ const STAGES = {
 /** Run by name only, each with the reason, which every run prints. */
 const BY_NAME = {
   kubernetes: 'it has not been seen to pass twice in one piece',
-  docker: 'Bay in a container and the fault of memory have not been seen to pass, nor the stage in one piece',
-  podman: 'as docker, and the scenarios have not been run over it',
+  docker: 'each part was seen to pass, the stage in one piece not yet',
+  podman: 'as docker',
   node22: 'seven minutes more; to be run once for each change of what is native or of the lock file',
   node24: 'as node22',
   bench: 'figures of speed want a machine for themselves',
