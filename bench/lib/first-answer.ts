@@ -4,7 +4,7 @@ import { within } from './within.js';
 /** The first thing asked of a new ship, and what a right answer holds. */
 const ASK = {
   python: { type: 'ipython/exec', payload: { code: '1+1' }, answer: '"text":"2"' },
-  shell: { type: 'shell/exec', payload: { command: 'echo 2' }, answer: '"stdout":"2\\n"' },
+  shell: { type: 'shell/exec', payload: { command: 'echo 2' }, answer: '"stdout":"2"' },
 };
 
 /** A ship that has answered once; the caller deletes it. */
