@@ -73,7 +73,7 @@ export function inProcess(router: Router, options: { readonly peer?: string } = 
         throw StatusError.from(thrown);
       } finally {
         forget();
-        if (!over) call.cancel(new StatusError('CANCELLED', 'the reader left'));
+        if (!over) call.cancel(READER_LEFT);
         requests?.abort(CALL_OVER);
         call.end();
       }
@@ -82,6 +82,7 @@ export function inProcess(router: Router, options: { readonly peer?: string } = 
 }
 
 const CALL_OVER = new StatusError('CANCELLED', 'the call is over');
+const READER_LEFT = new StatusError('CANCELLED', 'the reader left');
 
 /** Cancels the call when the signal aborts. @returns what ends that */
 function follow(signal: AbortSignal | undefined, call: Call): () => void {

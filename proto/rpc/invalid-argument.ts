@@ -20,4 +20,6 @@ export function checkSessionId(sessionId: string): void {
   if (Buffer.byteLength(sessionId) > MAX_SESSION_ID_BYTES)
     throw invalid('session_id', `must have at most ${MAX_SESSION_ID_BYTES} bytes`);
   if (sessionId.includes('\0')) throw invalid('session_id', 'must not hold NUL');
+  // What protobuf makes of other bytes: different ids would become one.
+  if (sessionId.includes('\ufffd')) throw invalid('session_id', 'must be UTF-8');
 }

@@ -121,6 +121,8 @@ describe.each(['gRPC', 'mux'])('over %s', (name) => {
   );
 
   it.each([
+    ['a mode with more than permissions', 'WriteText', { path: 'f', content: '', mode: 0o1777 }, 'INVALID_ARGUMENT'],
+    ['a mode that permits nothing', 'WriteText', { path: 'f', content: '', mode: 0 }, 'INVALID_ARGUMENT'],
     ['an execution that is not there', 'GetExecution', { executionId: 'none' }, 'EXECUTION_NOT_FOUND'],
     [
       'an execution id out of its grammar',
@@ -323,6 +325,7 @@ describe('the session id', () => {
     ['missing', ''],
     ['too long', 'x'.repeat(1025)],
     ['no text', 'a\0b'],
+    ['no UTF-8', '\ufffd\ufffd'],
   ])('is refused before a ship is made for it where it is %s', async (_, sessionId) => {
     const before = await ships();
     const message = { sessionId, spec: undefined };

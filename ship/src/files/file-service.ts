@@ -1,5 +1,6 @@
 import type { FileInfo, FileServiceDefinition } from '../../../proto/gen/shipyard/execution/v1/file_service.js';
 import type { Implementation } from '../../../proto/rpc/definition.js';
+import { checkMode } from '../service/validate.js';
 import type { FileStat, SessionDirectory } from '../workspace/session-runner.js';
 import { download } from './download.js';
 import type { GiveWay } from './give-way.js';
@@ -21,8 +22,10 @@ export function createFileService(
   return {
     readText: ({ sessionId, path, encoding, offset, limit }) =>
       operate(sessionId, 'readText', { path, encoding, offset, limit }),
-    writeText: ({ sessionId, path, content, encoding, append, mode }) =>
-      operate(sessionId, 'writeText', { path, content, encoding, append, mode }),
+    async writeText({ sessionId, path, content, encoding, append, mode }) {
+      checkMode(mode);
+      return operate(sessionId, 'writeText', { path, content, encoding, append, mode });
+    },
     editText: ({ sessionId, path, oldString, newString, replaceAll, encoding }) =>
       operate(sessionId, 'editText', { path, oldString, newString, replaceAll, encoding }),
     deleteFile: ({ sessionId, path }) => operate(sessionId, 'deleteFile', { path }),

@@ -6,6 +6,7 @@ import type {
 } from '../../../proto/gen/shipyard/execution/v1/file_service.js';
 import type { CallContext } from '../../../proto/rpc/definition.js';
 import { StatusError } from '../../../proto/rpc/status-error.js';
+import { checkMode } from '../service/validate.js';
 import type { FileWriter, SessionDirectory } from '../workspace/session-runner.js';
 import type { GiveWay } from './give-way.js';
 
@@ -40,6 +41,7 @@ export async function upload(
 }
 
 async function open(sessions: SessionDirectory, header: UploadHeader): Promise<FileWriter> {
+  checkMode(header.mode);
   const runner = await sessions.runner(header.sessionId);
   return runner.openWrite(header.path, { mode: header.mode, sizeBytes: header.sizeBytes });
 }

@@ -101,6 +101,11 @@ export function checkBind(request: BindSessionRequest): void {
     throw invalid('home_name', 'must match [A-Za-z0-9._-]{1,64} and not be . or ..', homeName);
 }
 
+/** Permission bits for a new file. */
+export function checkMode(mode: number | undefined): void {
+  if (mode !== undefined && (mode < 1 || mode > 0o777)) throw invalid('mode', 'must be 1 (0o001) to 511 (0o777)', mode);
+}
+
 export function checkNotNegative(field: string, value: number): void {
   if (value < 0) throw invalid(field, 'must not be negative', value);
 }
