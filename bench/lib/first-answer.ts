@@ -1,3 +1,4 @@
+import { median, type Row } from './stats.js';
 import type { System } from './system.js';
 import { within } from './within.js';
 
@@ -26,6 +27,31 @@ export async function createToAnswer(
   const ms = performance.now() - started;
   if (!answer.includes(expected)) throw new Error(`the first answer of a ship is ${answer.slice(0, 500)}`);
   return { ms, delete: async () => void (await call(system, 'DELETE', `/ship/${id}`, session)) };
+}
+
+/** Milliseconds of a create until the first answer, of a new ship each time. */
+export function timedCreates(system: System, what: keyof typeof ASK = 'python'): () => Promise<number> {
+  let created = 0;
+  return async () => {
+    const ship = await createToAnswer(system, `${what}-${++created}`, what);
+    await ship.delete();
+    return ship.ms;
+  };
+}
+
+/** So many creates at once, until the last of them has answered. */
+export async function manyAtOnce(system: System, engine: string, count: number, goal: string): Promise<Row> {
+  const sessions = Array.from({ length: count }, (_, i) => `at-once-${i}`);
+  const ships = await Promise.all(sessions.map((session) => createToAnswer(system, session)));
+  const times = ships.map(({ ms }) => ms);
+  await Promise.all(ships.map((ship) => ship.delete()));
+  return {
+    name: `${engine}: ${count} creates at once, the last first answer`,
+    value: Math.max(...times),
+    unit: 'ms',
+    goal,
+    detail: `the first after ${Math.min(...times).toFixed(0)} ms, half of them after ${median(times).toFixed(0)} ms`,
+  };
 }
 
 async function call(system: System, method: string, route: string, session: string, body?: object): Promise<string> {

@@ -49,3 +49,17 @@ export async function interleave(
   }
   return result;
 }
+
+/** Both sides of interleave() as a row: the median of the ratios, and in plain figures the median of each side. */
+export function ratioRow(
+  name: string,
+  goal: string,
+  { ratios, ours, reference }: Awaited<ReturnType<typeof interleave>>,
+  plain: (value: number) => string,
+): Row {
+  const detail = `${plain(median(ours))} against ${plain(median(reference))}`;
+  return { name, value: median(ratios), unit: 'x', goal, detail };
+}
+
+export const inMs = (digits: number) => (value: number) => `${value.toFixed(digits)} ms`;
+export const inMBs = (value: number) => `${value.toFixed(0)} MB/s`;

@@ -1,6 +1,6 @@
 import { ExecutionEvent } from '../../proto/gen/shipyard/execution/v1/execution.js';
 import type { ReferenceKernel } from '../lib/reference-kernel.js';
-import { interleave, median, quantile, type Row } from '../lib/stats.js';
+import { inMBs, inMs, interleave, median, quantile, ratioRow, type Row } from '../lib/stats.js';
 import { cell, type System } from '../lib/system.js';
 
 const ms = (value: number) => `${value.toFixed(2)} ms`;
@@ -70,13 +70,7 @@ export async function firstOutput(system: System, reference: ReferenceKernel, ro
     return first;
   };
   const result = await interleave(rounds, ours, () => reference.firstOutput(code));
-  return {
-    name: 'first output of print; sleep / jupyter_client direct',
-    value: median(result.ratios),
-    unit: 'x',
-    goal: '≤ 0.12',
-    detail: `${ms(median(result.ours))} against ${ms(median(result.reference))}`,
-  };
+  return ratioRow('first output of print; sleep / jupyter_client direct', '≤ 0.12', result, inMs(2));
 }
 
 /** 10 MB of output, as a rate against jupyter_client directly. */
@@ -99,13 +93,7 @@ export async function output(system: System, reference: ReferenceKernel, rounds:
     };
     const theirs = async () => 10 / ((await reference.run(code)).ms / 1000);
     const result = await interleave(rounds, ours, theirs);
-    rows.push({
-      name,
-      value: median(result.ratios),
-      unit: 'x',
-      goal,
-      detail: `${median(result.ours).toFixed(0)} MB/s against ${median(result.reference).toFixed(0)} MB/s`,
-    });
+    rows.push(ratioRow(name, goal, result, inMBs));
   }
   return rows;
 }

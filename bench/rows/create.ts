@@ -1,27 +1,15 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { BareKernel } from '../lib/bare-kernel.js';
-import { createToAnswer } from '../lib/first-answer.js';
+import { timedCreates } from '../lib/first-answer.js';
 import { LineProgram } from '../lib/line-program.js';
-import { interleave, median, type Row } from '../lib/stats.js';
+import { inMs, interleave, ratioRow, type Row } from '../lib/stats.js';
 import type { System } from '../lib/system.js';
 
 /** `POST /ship` to the first Python answer, against bubblewrap and a bare kernel launcher to its first reply. */
 export async function createToFirstAnswer(system: System, python: string, rounds: number): Promise<Row> {
-  let created = 0;
-  const ours = async () => {
-    const ship = await createToAnswer(system, `create-${++created}`);
-    await ship.delete();
-    return ship.ms;
-  };
-  const result = await interleave(rounds, ours, () => bareKernel(python, system.bay.folder));
-  return {
-    name: 'create to first Python answer / bwrap + bare ipykernel',
-    value: median(result.ratios),
-    unit: 'x',
-    goal: '≤ 1.25',
-    detail: `${median(result.ours).toFixed(0)} ms against ${median(result.reference).toFixed(0)} ms`,
-  };
+  const result = await interleave(rounds, timedCreates(system), () => bareKernel(python, system.bay.folder));
+  return ratioRow('create to first Python answer / bwrap + bare ipykernel', '≤ 1.25', result, inMs(0));
 }
 
 /** One kernel in a bubblewrap of its own, from the spawn to its first reply and idle; the client is ready before. */

@@ -10,7 +10,7 @@ import {
 import { fork, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { interleave, median, type Row } from '../lib/stats.js';
+import { interleave, median, ratioRow, type Row } from '../lib/stats.js';
 import type { System } from '../lib/system.js';
 import { within } from '../lib/within.js';
 
@@ -60,13 +60,12 @@ export async function echo(system: System, rounds: number): Promise<Row> {
           new Promise<void>((resolve, reject) => client.echo(payload, (error) => (error ? reject(error) : resolve()))),
       );
     const result = await interleave(rounds, ours, reference, WARM_UP_ROUNDS);
-    return {
-      name: 'a call through Bay and Ship over mux / one grpc-js unary',
-      value: median(result.ratios),
-      unit: 'x',
-      goal: '≤ 0.8',
-      detail: `${(median(result.ours) * 1000).toFixed(0)} µs against ${(median(result.reference) * 1000).toFixed(0)} µs`,
-    };
+    return ratioRow(
+      'a call through Bay and Ship over mux / one grpc-js unary',
+      '≤ 0.8',
+      result,
+      (value) => `${(value * 1000).toFixed(0)} µs`,
+    );
   } finally {
     client.close();
     child.kill();

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { ensureEngine, type EngineKind } from '../../scripts/lib/engines.mjs';
-import { createToAnswer } from '../lib/first-answer.js';
-import { interleave, median, type Row } from '../lib/stats.js';
+import { manyAtOnce, timedCreates } from '../lib/first-answer.js';
+import { inMs, interleave, ratioRow, type Row } from '../lib/stats.js';
 import { System } from '../lib/system.js';
 import { shipMemory } from './memory.js';
 
@@ -27,7 +27,7 @@ export async function engineRows(kind: EngineKind, rounds: number, ships: number
       return [
         await toFirstAnswer(system, kind, 'python', '≤ 1.6', rounds, bare),
         await toFirstAnswer(system, kind, 'shell', '≤ 1.25', rounds, bare),
-        await manyAtOnce(system, kind),
+        await manyAtOnce(system, kind, AT_ONCE, '≤ 6000'),
         { ...(await shipMemory(system, ships, '≤ 60')), name: `${kind}: memory of a ship after its first cell` },
       ];
     } finally {
@@ -46,34 +46,8 @@ async function toFirstAnswer(
   rounds: number,
   bare: () => Promise<number>,
 ): Promise<Row> {
-  let created = 0;
-  const ours = async () => {
-    const ship = await createToAnswer(system, `${what}-${++created}`, what);
-    await ship.delete();
-    return ship.ms;
-  };
-  const result = await interleave(rounds, ours, bare);
-  return {
-    name: `${kind}: create to first ${what} answer / run --rm python3`,
-    value: median(result.ratios),
-    unit: 'x',
-    goal,
-    detail: `${median(result.ours).toFixed(0)} ms against ${median(result.reference).toFixed(0)} ms`,
-  };
-}
-
-async function manyAtOnce(system: System, kind: EngineKind): Promise<Row> {
-  const sessions = Array.from({ length: AT_ONCE }, (_, i) => `at-once-${i}`);
-  const ships = await Promise.all(sessions.map((session) => createToAnswer(system, session)));
-  const last = Math.max(...ships.map(({ ms }) => ms));
-  await Promise.all(ships.map((ship) => ship.delete()));
-  return {
-    name: `${kind}: ${AT_ONCE} creates at once, the last first answer`,
-    value: last,
-    unit: 'ms',
-    goal: '≤ 6000',
-    detail: `the first after ${Math.min(...ships.map(({ ms }) => ms)).toFixed(0)} ms`,
-  };
+  const result = await interleave(rounds, timedCreates(system, what), bare);
+  return ratioRow(`${kind}: create to first ${what} answer / run --rm python3`, goal, result, inMs(0));
 }
 
 /** Milliseconds of the engine's own command, as people type it. */

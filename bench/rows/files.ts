@@ -4,7 +4,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { interleave, median, type Row } from '../lib/stats.js';
+import { inMBs, interleave, ratioRow, type Row } from '../lib/stats.js';
 import type { System } from '../lib/system.js';
 
 const SIZE = 200_000_000;
@@ -37,13 +37,7 @@ export async function files(system: System, rounds: number): Promise<Row[]> {
       () => rate(() => transfer('GET', ours)),
       () => rate(() => transfer('GET', bare)),
     );
-    const row = (name: string, result: typeof get): Row => ({
-      name,
-      value: median(result.ratios),
-      unit: 'x',
-      goal: '≥ 0.5',
-      detail: `${median(result.ours).toFixed(0)} MB/s against ${median(result.reference).toFixed(0)} MB/s`,
-    });
+    const row = (name: string, result: typeof get): Row => ratioRow(name, '≥ 0.5', result, inMBs);
     return [
       row('file GET of 200 MB / a bare node:http server', get),
       row('file PUT of 200 MB / a bare node:http server', put),

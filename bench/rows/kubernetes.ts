@@ -8,11 +8,12 @@ import { ensureCluster, kubectl } from '../../scripts/lib/cluster.mjs';
 import { createKubernetesDriver, type KubernetesDriverOptions } from '../../src/drivers/kubernetes-driver/index.js';
 import { shipName } from '../../src/drivers/kubernetes-driver/names.js';
 import { podFor } from '../../src/drivers/kubernetes-driver/pod-spec.js';
+import { testShip } from '../../src/drivers/testing/test-ship.js';
 import type { Ship } from '../../src/ships/ship.js';
 import { openCountingProxy, type CountingProxy } from '../lib/counting-proxy.js';
-import { createToAnswer } from '../lib/first-answer.js';
+import { createToAnswer, manyAtOnce, timedCreates } from '../lib/first-answer.js';
 import { serveSimulatedPods } from '../lib/simulated-pods.js';
-import { interleave, median, type Row } from '../lib/stats.js';
+import { inMs, interleave, median, ratioRow, type Row } from '../lib/stats.js';
 import { System } from '../lib/system.js';
 
 const AT_ONCE = 30;
@@ -41,7 +42,7 @@ export async function kubernetesRows(rounds: number): Promise<Row[]> {
       return [
         await toFirstAnswer(system, namespace, rounds),
         await requestsOfALife(system, proxy),
-        await manyAtOnce(system),
+        await manyAtOnce(system, 'kubernetes', AT_ONCE, ''),
         await callAmongMany(folder),
       ];
     } finally {
@@ -57,19 +58,8 @@ export async function kubernetesRows(rounds: number): Promise<Row[]> {
 
 async function toFirstAnswer(system: System, namespace: string, rounds: number): Promise<Row> {
   let created = 0;
-  const ours = async () => {
-    const ship = await createToAnswer(system, `first-${++created}`);
-    await ship.delete();
-    return ship.ms;
-  };
-  const result = await interleave(rounds, ours, () => barePod(namespace, `bare-${++created}`));
-  return {
-    name: 'kubernetes: create to first Python answer / kubectl, Ready',
-    value: median(result.ratios),
-    unit: 'x',
-    goal: '≤ 1.3',
-    detail: `${median(result.ours).toFixed(0)} ms against ${median(result.reference).toFixed(0)} ms`,
-  };
+  const result = await interleave(rounds, timedCreates(system), () => barePod(namespace, `bare-${++created}`));
+  return ratioRow('kubernetes: create to first Python answer / kubectl, Ready', '≤ 1.3', result, inMs(0));
 }
 
 /** Milliseconds from `kubectl create` of a claim and the very Pod of a ship, which only sleeps, until it is Ready. */
@@ -109,20 +99,6 @@ async function requestsOfALife(system: System, proxy: CountingProxy): Promise<Ro
     unit: 'requests',
     goal: '≤ 8',
     detail: asked.join(', '),
-  };
-}
-
-async function manyAtOnce(system: System): Promise<Row> {
-  const sessions = Array.from({ length: AT_ONCE }, (_, i) => `at-once-${i}`);
-  const ships = await Promise.all(sessions.map((session) => createToAnswer(system, session)));
-  const times = ships.map(({ ms }) => ms);
-  await Promise.all(ships.map((ship) => ship.delete()));
-  return {
-    name: `kubernetes: ${AT_ONCE} creates at once, the last first answer`,
-    value: Math.max(...times),
-    unit: 'ms',
-    goal: '',
-    detail: `the first after ${Math.min(...times).toFixed(0)} ms, half of them after ${median(times).toFixed(0)} ms`,
   };
 }
 
@@ -173,21 +149,8 @@ const DRIVER: KubernetesDriverOptions = {
   logger: pino({ level: 'silent' }),
 };
 
-const shipOf = (id: string): Ship => ({
-  id,
-  state: 'RUNNING',
-  incarnation: 1,
-  fence: 1,
-  driver: 'kubernetes',
-  spec: { cpus: 0.05, memoryBytes: 256 * 1024 * 1024 },
-  maxSessionNum: 1,
-  ttlSeconds: 60,
-  createTime: new Date(0),
-  updateTime: new Date(0),
-  stateReason: '',
-  handle: undefined,
-  isolation: undefined,
-});
+const shipOf = (id: string): Ship =>
+  testShip(id, { state: 'RUNNING', driver: 'kubernetes', spec: { cpus: 0.05, memoryBytes: 256 * 1024 * 1024 } });
 
 function ran(args: readonly string[], input = ''): Promise<void> {
   const child = spawn('kubectl', args, { stdio: ['pipe', 'ignore', 'inherit'] });

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { interleave, median, type Row } from '../lib/stats.js';
+import { inMBs, inMs, interleave, median, ratioRow, type Row } from '../lib/stats.js';
 import { command, type System } from '../lib/system.js';
 
 /** `shell/exec true` by HTTP against a spawn of the same by Node. */
@@ -31,13 +31,7 @@ export async function shellTrue(system: System, rounds: number): Promise<Row> {
   await ours();
   await reference();
   const result = await interleave(rounds, ours, reference);
-  return {
-    name: "shell/exec true / spawn('bash', ['-c', 'true'])",
-    value: median(result.ratios),
-    unit: 'x',
-    goal: '≤ 1.4',
-    detail: `${median(result.ours).toFixed(2)} ms against ${median(result.reference).toFixed(2)} ms`,
-  };
+  return ratioRow("shell/exec true / spawn('bash', ['-c', 'true'])", '≤ 1.4', result, inMs(2));
 }
 
 /** 200 MB of a command's output through Bay and Ship, against a local pipe. Reported, without a goal. */
@@ -57,11 +51,5 @@ export async function shellOutput(system: System, rounds: number): Promise<Row> 
       return bytes;
     });
   const result = await interleave(rounds, () => rate(() => system.drain(command(line))), reference);
-  return {
-    name: 'shell stdout of 200 MB / a local pipe',
-    value: median(result.ratios),
-    unit: 'x',
-    goal: '',
-    detail: `${median(result.ours).toFixed(0)} MB/s against ${median(result.reference).toFixed(0)} MB/s`,
-  };
+  return ratioRow('shell stdout of 200 MB / a local pipe', '', result, inMBs);
 }

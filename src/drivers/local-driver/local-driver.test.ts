@@ -6,7 +6,8 @@ import { driverConformance, type ConformanceSubject } from '../conformance.js';
 import type { Driver } from '../driver.js';
 import { killProcess } from './processes.js';
 import { toRecord } from './ship-record.js';
-import { LocalShips, testShip } from './testing/local-ships.js';
+import { testShip } from '../testing/test-ship.js';
+import { LocalShips } from './testing/local-ships.js';
 import { askStub, type RunAnswer } from './testing/stub-client.js';
 
 const soon = () => AbortSignal.timeout(20_000);

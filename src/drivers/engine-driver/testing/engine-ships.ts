@@ -5,6 +5,7 @@ import { silentLog } from '../../../telemetry/log.js';
 import type { Ship } from '../../../ships/ship.js';
 import { CONFORMANCE_TOKEN } from '../../conformance.js';
 import type { Driver, StartedShip } from '../../driver.js';
+import { testShip } from '../../testing/test-ship.js';
 import { bounded, findEngine, type Engine } from '../engine.js';
 import { createEngineDriver, type EngineDriverOptions } from '../index.js';
 import { LABEL, withLabels } from '../labels.js';
@@ -54,22 +55,7 @@ export class EngineShips {
 
   ship(id: string, values: Partial<Ship> = {}): Ship {
     this.#data.add(id);
-    return {
-      id,
-      state: 'CREATING',
-      incarnation: 1,
-      fence: 1,
-      driver: this.options.mode,
-      spec: { cpus: 1, memoryBytes: 256 * 1024 * 1024 },
-      maxSessionNum: 2,
-      ttlSeconds: 60,
-      createTime: new Date(0),
-      updateTime: new Date(0),
-      stateReason: '',
-      handle: undefined,
-      isolation: undefined,
-      ...values,
-    };
+    return testShip(id, { driver: this.options.mode, ...values });
   }
 
   /** What the engine itself says, past the driver. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import type { Ship } from '../../../ships/ship.js';
 import type { Driver } from '../../driver.js';
+import { testShip } from '../../testing/test-ship.js';
 import { createKubernetesDriver, type KubernetesDriverOptions } from '../index.js';
 import { podName } from '../names.js';
 import { TEST_IMAGE, TEST_KUBECONFIG, TestNamespace } from './test-cluster.js';
@@ -61,20 +62,5 @@ export class KubernetesShips implements AsyncDisposable {
 }
 
 export function kubernetesShip(id: string, values: Partial<Ship> = {}): Ship {
-  return {
-    id,
-    state: 'CREATING',
-    incarnation: 1,
-    fence: 1,
-    driver: 'kubernetes',
-    spec: { cpus: 0.1, memoryBytes: 256 * 1024 * 1024 },
-    maxSessionNum: 2,
-    ttlSeconds: 60,
-    createTime: new Date(0),
-    updateTime: new Date(0),
-    stateReason: '',
-    handle: undefined,
-    isolation: undefined,
-    ...values,
-  };
+  return testShip(id, { driver: 'kubernetes', spec: { cpus: 0.1, memoryBytes: 256 * 1024 * 1024 }, ...values });
 }

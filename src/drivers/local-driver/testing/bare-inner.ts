@@ -1,7 +1,8 @@
 /** Run by nested.test.ts where there is no bubblewrap. */
 import type { Ship } from '../../../ships/ship.js';
 import { isAlive, readProcess, waitUntilGone } from '../processes.js';
-import { LocalShips, testShip } from './local-ships.js';
+import { testShip } from '../../testing/test-ship.js';
+import { LocalShips } from './local-ships.js';
 import { askStub, type RunAnswer } from './stub-client.js';
 
 let ships: LocalShips;

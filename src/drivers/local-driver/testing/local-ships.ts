@@ -4,6 +4,7 @@ import path from 'node:path';
 import { pino } from 'pino';
 import type { Ship } from '../../../ships/ship.js';
 import type { Driver, StartedShip } from '../../driver.js';
+import { testShip } from '../../testing/test-ship.js';
 import { createLocalDriver, type LocalDriverOptions } from '../index.js';
 
 export const TOKEN = 'test-token-of-at-least-thirty-two-characters';
@@ -53,25 +54,6 @@ export class LocalShips {
       await this.driver.stop(ship, { signal: AbortSignal.timeout(10_000) });
     rmSync(this.folder, { recursive: true, force: true });
   }
-}
-
-export function testShip(id: string, values: Partial<Ship> = {}): Ship {
-  return {
-    id,
-    state: 'CREATING',
-    incarnation: 1,
-    fence: 1,
-    driver: 'local',
-    spec: { cpus: 1, memoryBytes: 256 * 1024 * 1024 },
-    maxSessionNum: 2,
-    ttlSeconds: 60,
-    createTime: new Date(0),
-    updateTime: new Date(0),
-    stateReason: '',
-    handle: undefined,
-    isolation: undefined,
-    ...values,
-  };
 }
 
 /** Says what a Python with ipykernel says when it is asked for its prefixes. */

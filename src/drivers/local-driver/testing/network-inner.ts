@@ -11,7 +11,8 @@ import type { Ship } from '../../../ships/ship.js';
 import { parseNetworkAllow } from '../../network-filter.js';
 import { isAlive } from '../processes.js';
 import { toRecord } from '../ship-record.js';
-import { LocalShips, testShip } from './local-ships.js';
+import { testShip } from '../../testing/test-ship.js';
+import { LocalShips } from './local-ships.js';
 import { askStub, type RunAnswer } from './stub-client.js';
 
 /** Connects to each host:port and says how it went, one line each. */

@@ -1,5 +1,6 @@
 /** Run by nested.test.ts where there is no nft to filter with. */
-import { LocalShips, testShip } from './local-ships.js';
+import { testShip } from '../../testing/test-ship.js';
+import { LocalShips } from './local-ships.js';
 
 const ships = new LocalShips({ shipNetwork: undefined });
 afterAll(() => ships[Symbol.asyncDispose]());
