@@ -23,8 +23,8 @@ import { documentedPaths, registerShipyardApi, repairUrl } from './gateway/shipy
 import { startGrpcServer, type GrpcServer } from './grpc/grpc-server.js';
 import { authInterceptor, createAuthorizer } from './interceptors/auth.js';
 import { logInterceptor } from './interceptors/log.js';
+import { createReadiness } from './readiness.js';
 import { grpcDialer } from './ship-clients/dial-ship.js';
-import { whyNotReady } from './readiness.js';
 import { readDeploymentKey } from './ship-clients/ship-token.js';
 import { openShips, type OpenShips } from './ships/open-ships.js';
 import { stopEveryShip } from './ships/stop-every-ship.js';
@@ -147,6 +147,7 @@ async function startServers(config: Config, log: Log, { deps }: OpenShips, about
     log,
     config: { maxUploadBytes, version },
   };
+  const whyNotReady = createReadiness({ store: deps.store, clock: systemClock, shipDataDir: config.shipDataDir });
   const http = await startHttpServer({
     host,
     port: config.port,
@@ -163,10 +164,7 @@ async function startServers(config: Config, log: Log, { deps }: OpenShips, about
     corsOrigins: config.corsOrigins,
     metrics,
     version,
-    ready: async () =>
-      ending.aborted
-        ? 'Bay is stopping'
-        : whyNotReady({ store: deps.store, clock: systemClock, shipDataDir: config.shipDataDir }),
+    ready: async () => (ending.aborted ? 'Bay is stopping' : whyNotReady()),
     log,
   });
   return { http, grpc };
@@ -185,14 +183,8 @@ function sayHello(config: Config, log: Log, { http, grpc }: Servers, driver: str
     log.warn({ host }, text);
   }
   log.info({ driver, network: report.network }, report.summary);
-  log.info(
-    {
-      http: `${web}://${host}:${http.port}`,
-      docs: `${web}://${host}:${http.port}/docs`,
-      grpc: `${host}:${grpc.port} (${rpc})`,
-    },
-    'Bay is ready',
-  );
+  const url = `${web}://${host}:${http.port}`;
+  log.info({ http: url, docs: `${url}/docs`, grpc: `${host}:${grpc.port} (${rpc})` }, 'Bay is ready');
 }
 
 /** Ships outlive Bay, except where they were asked to end with it. */

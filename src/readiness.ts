@@ -5,23 +5,40 @@ import type { Clock } from './telemetry/clock.js';
 
 /** Less is taken by the first thing that a session does. */
 const LEAST_FREE_BYTES = 1024 * 1024;
+/** How long an answer serves for others: the question is open to everybody, and a look writes. */
+const FRESH_MS = 1_000;
+
+export interface ReadinessDeps {
+  readonly store: Pick<Store, 'probe'>;
+  readonly clock: Clock;
+  readonly shipDataDir: string;
+}
 
 /**
  * Whether Bay can take work: it must be able to write down what it does, and ships need room for their files.
  *
- * @returns undefined where it can, else why not
+ * @returns a function that answers undefined where it can, else why not
  */
-export async function whyNotReady(deps: {
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly shipDataDir: string;
-}): Promise<string | undefined> {
+export function createReadiness(deps: ReadinessDeps): () => Promise<string | undefined> {
+  let answer: Promise<string | undefined> | undefined;
+  let sinceMs = 0;
+  return () => {
+    const nowMs = deps.clock.now().getTime();
+    if (!answer || Math.abs(nowMs - sinceMs) >= FRESH_MS) {
+      sinceMs = nowMs;
+      answer = whyNot(deps);
+    }
+    return answer;
+  };
+}
+
+async function whyNot({ store, clock, shipDataDir }: ReadinessDeps): Promise<string | undefined> {
   try {
-    await deps.store.probe(deps.clock.now());
+    await store.probe(clock.now());
   } catch (error) {
     return StatusError.from(error).message;
   }
   // Where there is no such folder, ships have their files elsewhere, or none was made yet.
-  const disk = await statfs(deps.shipDataDir).catch(() => undefined);
+  const disk = await statfs(shipDataDir).catch(() => undefined);
   return disk && disk.bavail * disk.bsize < LEAST_FREE_BYTES ? 'the disk of SHIP_DATA_DIR is full' : undefined;
 }
