@@ -118,9 +118,8 @@ async function ready(url, exited) {
   let over;
   void exited.then((status) => (over = status));
   while (over === undefined) {
-    const answer = await fetch(`${url}/ready`, {
-      signal: AbortSignal.any([signal, AbortSignal.timeout(TRY_MS)]),
-    }).catch((error) => (signal.aborted ? Promise.reject(error) : undefined));
+    signal.throwIfAborted();
+    const answer = await fetch(`${url}/ready`, { signal: AbortSignal.timeout(TRY_MS) }).catch(() => undefined);
     if (answer?.ok) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Kernel as KernelSnapshot, PythonCell } from '../../../proto/gen/shipyard/execution/v1/execution.js';
+import { timeoutSignal } from '../../../proto/rpc/timeout-signal.js';
 import type { BackgroundSink, ExecutionHandle } from '../executions/execution.js';
 import type { Log } from '../part-deps.js';
 import type { ProcessExit, SessionRunner } from '../workspace/session-runner.js';
@@ -90,14 +91,15 @@ export class Kernel implements CellKernel {
       onFault: (error) => options.log.warn({ generation: options.generation, reason: String(error) }, 'kernel channel'),
     });
     void kernel.#watch();
-    const deadline = AbortSignal.timeout(START_TIMEOUT_MS);
+    const limit = timeoutSignal(START_TIMEOUT_MS, options.signal);
     try {
-      await kernel.#shakeHands(AbortSignal.any([options.signal, deadline]));
+      await kernel.#shakeHands(limit);
     } catch (error) {
       kernel.kill();
       await kernel.gone;
       const words = kernel.#launched.lastWords.take().toString('utf8').trim().slice(-2000);
-      const why = deadline.aborted ? `no answer within ${START_TIMEOUT_MS} ms` : (error as Error).message;
+      const isLate = limit.aborted && !options.signal.aborted;
+      const why = isLate ? `no answer within ${START_TIMEOUT_MS} ms` : (error as Error).message;
       throw new Error(words === '' ? why : `${why}: ${words}`, { cause: error });
     }
     kernel.#ready = true;

@@ -3,6 +3,7 @@ import { createConnection } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isStatusError, StatusError } from '../../../proto/rpc/status-error.js';
+import { timeoutSignal } from '../../../proto/rpc/timeout-signal.js';
 import type { Isolation, Ship } from '../../ships/ship.js';
 import type { StartedShip, StartOptions } from '../driver.js';
 import { agentConfigFor, agentLogFile, writeAgentConfig } from './agent-config.js';
@@ -130,8 +131,7 @@ async function begin(
     environment: options.agentEnvironment ?? {},
   });
   const timeoutMs = options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS;
-  const tooLate = AbortSignal.timeout(timeoutMs);
-  const limit = AbortSignal.any([signal, tooLate]);
+  const limit = timeoutSignal(timeoutMs, signal);
   try {
     const initPid = await launched.initPid(limit);
     const init = readProcess(initPid);
@@ -148,7 +148,7 @@ async function begin(
     return { handle, isolation: isolationOf(deps, ship, groups), containerId: `${initPid}` };
   } catch (error) {
     launched.kill();
-    if (tooLate.aborted)
+    if (limit.aborted && !signal.aborted)
       throw new StatusError('SHIP_START_FAILED', `it was not ready within ${timeoutMs} ms`, { cause: error });
     throw error;
   } finally {
