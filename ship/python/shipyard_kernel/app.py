@@ -9,7 +9,7 @@ import time
 import warnings
 
 from . import cells, levers
-from .interrupts import hide_handler, interrupts
+from .interrupts import hide_ours, interrupts
 
 levers.pull("imports", levers.import_less)
 with levers.without_unneeded():
@@ -21,7 +21,7 @@ with levers.without_unneeded():
     from traitlets import Type
     from traitlets.config import Config
 
-    from . import names, streams
+    from . import names, own_streams, streams
 
 
 class _OfCell:
@@ -68,11 +68,11 @@ class ZMQInteractiveShell(StockShell):
         try:
             return await super().run_code(*args, **kwargs)
         finally:
-            streams.mend()
+            own_streams.mend()
 
     def _get_exc_info(self, exc_tuple=None):
         found = super()._get_exc_info(exc_tuple)
-        hide_handler(found[2])
+        hide_ours(found[2])
         return found
 
     @contextlib.contextmanager
@@ -100,9 +100,8 @@ class ShipKernel(IPythonKernel):
 
     @property
     def kernel_info(self):
-        exact = isinstance(sys.__dict__.get("_shipyard_stdout"), streams.CellStream)
         info = {
-            "byte_exact": exact,
+            "byte_exact": isinstance(own_streams.own.get("stdout"), streams.CellStream),
             "lossless": "lossless" in levers.on,
             "levers": levers.on,
             "missing": levers.off,
@@ -222,8 +221,7 @@ class ShipKernelApp(kernelapp.IPKernelApp):
     def init_io(self):
         levers.pull("threads", cells.install)
         super().init_io()
-        sys._shipyard_stdout = sys.stdout
-        streams.remember()
+        own_streams.remember()
         levers.pull("crash report", faulthandler.enable, sys.stderr._original_stdstream_copy)
         levers.pull("last words", _send_before_exit, self)
 

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 
+_OURS = os.path.dirname(__file__)
 _main = threading.main_thread().ident
 
 #: Ignored by default, so that one that comes too late, or in a child, does nothing.
@@ -83,13 +84,15 @@ class Interrupts:
             raise KeyboardInterrupt
 
 
-def hide_handler(trace):
-    """Cuts what is ours off the end of an interrupt's traceback: the line that was interrupted is the last that counts."""
-    ours = Interrupts.__init__.__code__.co_filename
-    while trace and trace.tb_next:
-        if trace.tb_next.tb_frame.f_code.co_filename == ours:
-            trace.tb_next = None
+def hide_ours(trace):
+    """Cuts what is ours off the end of a traceback: the code's own line is the last that counts."""
+    last = trace
+    while trace:
+        if os.path.dirname(trace.tb_frame.f_code.co_filename) != _OURS:
+            last = trace
         trace = trace.tb_next
+    if last:
+        last.tb_next = None
 
 
 def _do_nothing(_signum, _frame):

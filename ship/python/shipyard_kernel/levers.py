@@ -114,6 +114,8 @@ class _Forgetful(dict):
 
 def pack_any_text(session):
     """Half of a surrogate pair is no UTF-8, and a message with one would be lost; as a JSON escape it gets through."""
+    from jupyter_client.jsonutil import json_default
+
     pack = session.pack
 
     def pack_any(message):
@@ -121,7 +123,5 @@ def pack_any_text(session):
             return pack(message)
         except UnicodeEncodeError:
             return json.dumps(message, default=json_default, allow_nan=False).encode("ascii")
-
-    from jupyter_client.jsonutil import json_default
 
     session.pack = pack_any

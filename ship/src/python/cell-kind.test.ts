@@ -72,6 +72,21 @@ describe.each(testPythons())('a Python cell, %s', (_name, python) => {
     expect(log.of('error')[0]?.value).toMatch(/^half .+ of a pair$/);
   });
 
+  it.each([
+    ['ends at the line that was wrong', 'import sys\nsys.stdout.write(3)', 'sys.stdout.write(3)'],
+    [
+      'leads through a pool to the function that failed',
+      'from concurrent.futures import ThreadPoolExecutor\ndef failing(): 1 / 0\nThreadPoolExecutor().submit(failing).result()',
+      'in failing()',
+    ],
+  ])('shows a traceback that %s', async (_, code, last) => {
+    const { log } = await sessions.run(code);
+    const trace = (log.of('error')[0]?.traceback.join('\n') ?? '').replaceAll(/\u001b\[[0-9;]*m/g, '');
+    expect(trace).toContain(last);
+    // Ours is where a pool was handed the job, and never behind the code's own last line.
+    expect(trace.lastIndexOf('shipyard_kernel')).toBeLessThan(trace.lastIndexOf(last));
+  });
+
   it('takes sys.exit for an exception', async () => {
     const { end } = await sessions.run('import sys; sys.exit(3)');
     expect(end).toMatchObject({ outcome: RAISED, statePreserved: true });

@@ -41,7 +41,6 @@ export class Cell implements Work {
   #idle = false;
   #sawError = false;
   #executionCount = 0;
-  /** An iopub message is being appended; the end must not overtake it. */
   #lostHalf: NodeJS.Timeout | undefined;
   #settling = '';
 
