@@ -17,5 +17,5 @@ export interface PartDeps {
   readonly sessions: SessionDirectory;
   background(sessionId: string): BackgroundSink;
   /** How long ago anybody asked for work, in milliseconds. */
-  quietMs(): number;
+  readonly quietMs: () => number;
 }

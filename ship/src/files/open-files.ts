@@ -6,8 +6,5 @@ import { createGiveWay } from './give-way.js';
 
 /** FileService's calls, each carried out by the session's own runner. */
 export function openFiles(deps: PartDeps): Implementation<typeof FileServiceDefinition> {
-  return createFileService(
-    deps.sessions,
-    createGiveWay(() => deps.quietMs()),
-  );
+  return createFileService(deps.sessions, createGiveWay(deps.quietMs));
 }

@@ -73,7 +73,7 @@ export class RunnerLink {
       ask: () => this.post({ id: 0, op: 'ping' }),
       isWaited: () => this.pending.size > 0,
       onSilent: () => {
-        this.stderr += 'the session has stopped the process that serves it';
+        options.onStderr('the session has stopped its runner, which is ended');
         this.kill();
       },
     });

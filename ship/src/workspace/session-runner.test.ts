@@ -121,6 +121,7 @@ describe.each(availableSandboxes())('a session runner in %s', (kind) => {
       let said = '';
       process.stderr.on('data', (text) => (said += String(text)));
       await new Promise((resolve) => process.stdout.once('readable', resolve));
+      // Time to run ahead in, if it could: a slow machine only makes it less.
       await new Promise((resolve) => setTimeout(resolve, 500));
       expect(process.stdout.readableLength).toBeLessThan(1024 * 1024);
       expect(said).toBe('');
