@@ -36,7 +36,7 @@ describe('a database for Kysely', () => {
     sqlite.pragma(`max_page_count = ${String(sqlite.pragma('page_count', { simple: true }))}`);
     await expect(write('x'.repeat(100_000))).rejects.toMatchObject({
       reason: 'DISK_FULL',
-      message: 'the disk of the database is full: nothing was changed; whoever runs Bay must make room',
+      message: 'the disk of the database is full: whoever runs Bay must make room; nothing was changed',
     });
     expect(await count()).toBe(0);
     sqlite.pragma('max_page_count = 1000000');

@@ -49,8 +49,8 @@ function told<T>(act: () => T, file: string): T {
   } catch (error) {
     const { code } = error as { code?: unknown };
     if (code !== 'SQLITE_FULL' && !String(code).startsWith('SQLITE_IOERR')) throw error;
-    const what = code === 'SQLITE_FULL' ? 'the disk of the database is full' : 'the disk of the database fails';
-    throw new StatusError('DISK_FULL', `${what}: nothing was changed; whoever runs Bay must make room`, {
+    const what = code === 'SQLITE_FULL' ? 'is full: whoever runs Bay must make room' : 'fails';
+    throw new StatusError('DISK_FULL', `the disk of the database ${what}; nothing was changed`, {
       cause: new Error(`${file}: ${String(code)}`, { cause: error }),
     });
   }

@@ -56,6 +56,21 @@ describe('POST /ship', () => {
     expect([answer.status, answer.json, answer.headers['retry-after']]).toEqual([status, { detail }, retryAfter]);
   });
 
+  it.each([
+    ['session_id', ['header', 'X-SESSION-ID'], 'session-1'],
+    ['spec.cpus', ['body', 'spec', 'cpus'], 5000],
+    ['spec.memory', ['body', 'spec', 'memory'], '1k'],
+    ['something_else', ['body'], null],
+  ])('puts what Bay says of %s at its place', async (field, loc, input) => {
+    const refusal = new StatusError('INVALID_ARGUMENT', 'out of range', { details: { field } });
+    api.shipyard.failures.set('createShip', refusal);
+    const answer = await api.post('/ship', { ttl: 60, spec: { cpus: 5000, memory: '1k' } });
+    expect([answer.status, answer.json]).toEqual([
+      422,
+      { detail: [{ type: 'value_error', loc, msg: 'Value error, out of range', input, ctx: { error: {} } }] },
+    ]);
+  });
+
   it('says when to come again where the cause knows', async () => {
     const details = { retry_after_seconds: 7.2 };
     api.shipyard.failures.set('createShip', new StatusError('SHIP_LIMIT_REACHED', 'full', { details }));

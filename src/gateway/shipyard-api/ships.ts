@@ -8,6 +8,7 @@ import type { JsonPart } from './fold/json-parts.js';
 import { checkBody, type Body } from './json/body.js';
 import { boolean, INVALID, type ValidationItem } from './json/validation.js';
 import { createShipBody, extendTtlBody } from './requests.js';
+import { toHeader } from './session-id.js';
 import { toShipResponse, type ShipResponse } from './ship-response.js';
 import type { ApiCall } from './types.js';
 
@@ -35,11 +36,11 @@ export async function createShip(call: ApiCall, sessionId: string, asked: Create
     const ship = await call.deps.bay.createShip({ sessionId, ...asked }, call.options);
     return toShipResponse(ship, asked.ttlSeconds);
   } catch (error) {
-    throw isStatusError(error) ? createFailure(error, asked) : error;
+    throw isStatusError(error) ? createFailure(error, sessionId, asked) : error;
   }
 }
 
-function createFailure(error: StatusError, asked: CreateShip): unknown {
+function createFailure(error: StatusError, sessionId: string, asked: CreateShip): unknown {
   const headers = { 'retry-after': '1', ...errorHeaders(error) };
   const options = { headers, cause: error };
   switch (error.reason) {
@@ -48,7 +49,7 @@ function createFailure(error: StatusError, asked: CreateShip): unknown {
     case 'SHIP_WAIT_TIMEOUT':
       return new ApiError(408, 'Timeout waiting for available ship slot', { cause: error });
     case 'INVALID_ARGUMENT':
-      return invalidArgument(error, asked);
+      return invalidArgument(error, sessionId, asked);
     case 'SHIP_START_FAILED':
     case 'DRIVER_UNAVAILABLE':
     case 'SHIP_UNREACHABLE':
@@ -67,13 +68,16 @@ function createFailure(error: StatusError, asked: CreateShip): unknown {
   }
 }
 
-/** What Bay alone can judge, such as a size that its driver does not take. */
-function invalidArgument(error: StatusError, { spec }: CreateShip): ApiError {
+/** What Bay alone can judge, such as a size that its driver does not take: at its place, where that is known. */
+function invalidArgument(error: StatusError, sessionId: string, { spec }: CreateShip): ApiError {
+  const places: Readonly<Record<string, { loc: string[]; input?: unknown }>> = {
+    session_id: { loc: ['header', 'X-SESSION-ID'], input: toHeader(sessionId) },
+    'spec.cpus': { loc: ['body', 'spec', 'cpus'], input: spec?.cpus },
+    'spec.memory': { loc: ['body', 'spec', 'memory'], input: spec?.memory },
+  };
+  const { field } = error.details;
+  const { loc, input = null } = places[typeof field === 'string' ? field : ''] ?? { loc: ['body'] };
   const msg = `Value error, ${error.message}`;
-  const field = error.details['field'];
-  const name = field === 'spec.cpus' ? 'cpus' : field === 'spec.memory' ? 'memory' : undefined;
-  const loc = name ? ['body', 'spec', name] : ['body'];
-  const input = (name && spec?.[name]) ?? null;
   return ApiError.validation([{ type: 'value_error', loc, msg, input, ctx: { error: {} } }]);
 }
 
