@@ -30,6 +30,7 @@ export async function removeTestNetwork({ socketPath }) {
   const networks = await ask(socketPath, '/networks');
   if (!networks.some(({ Name }) => Name === TEST_NETWORK)) return;
   await ask(socketPath, `/networks/${TEST_NETWORK}`, 'DELETE');
+  // As network-policy.ts of the driver names them.
   const mark = createHash('sha256').update(TEST_NETWORK).digest('hex').slice(0, 8);
   for (const table of lines('nft', ['list', 'tables'], new RegExp(` shipyard_\\w+_${mark}$`)))
     spawnSync('nft', ['delete', ...table.split(' ')], { env: ENVIRONMENT });
