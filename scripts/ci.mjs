@@ -26,8 +26,6 @@ const STAGES = {
 /** Run by name only, each with the reason, which every run prints. */
 const BY_NAME = {
   kubernetes: 'it has not been seen to pass twice in one piece',
-  docker: 'it was seen to pass in one piece once, in six minutes; twice makes a part of every run of it',
-  podman: 'as docker',
   node22: 'seven minutes more; to be run once for each change of what is native or of the lock file',
   node24: 'as node22',
   bench: 'figures of speed want a machine for themselves',
