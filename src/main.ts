@@ -24,7 +24,7 @@ import { startGrpcServer, type GrpcServer } from './grpc/grpc-server.js';
 import { authInterceptor, createAuthorizer } from './interceptors/auth.js';
 import { logInterceptor } from './interceptors/log.js';
 import { createReadiness } from './readiness.js';
-import { grpcDialer } from './ship-clients/dial-ship.js';
+import { shipDialer } from './ship-clients/dial-ship.js';
 import { readDeploymentKey } from './ship-clients/ship-token.js';
 import { openShips, type OpenShips } from './ships/open-ships.js';
 import { stopEveryShip } from './ships/stop-every-ship.js';
@@ -63,7 +63,7 @@ async function main(config: Config): Promise<void> {
   const ships = openShips({
     store,
     driver,
-    dialer: grpcDialer,
+    dialer: shipDialer,
     key,
     clock: systemClock,
     log,

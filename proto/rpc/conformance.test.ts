@@ -9,6 +9,7 @@ import type { Client } from './definition.js';
 import { openGrpcChannel } from './grpc-client.js';
 import { startRpcServer } from './grpc-server.js';
 import { inProcess } from './in-process.js';
+import { dialSocket } from './mux/dial-socket.js';
 import { MuxConnection } from './mux/mux-connection.js';
 import { dialMux } from './mux/mux-grpc.js';
 import { createRouter, type Router } from './router.js';
@@ -46,6 +47,32 @@ const ways: Readonly<Record<string, (router: Router) => Promise<Way>>> = {
         connection.close();
         await server.stop({ drainMs: 50 });
         await rm(directory, { recursive: true });
+      },
+    };
+  },
+
+  'mux on a bare unix socket': async (router) => {
+    const directory = await mkdtemp(join(tmpdir(), 'rpc-'));
+    const server = await startRpcServer({ address: `unix:${directory}/s`, router, mux: { sockets: true } });
+    const { connection } = (await dialSocket({ path: `${directory}/s` }))!;
+    return {
+      transport: connection,
+      close: async () => {
+        connection.close();
+        await server.stop({ drainMs: 50 });
+        await rm(directory, { recursive: true });
+      },
+    };
+  },
+
+  'grpc on a port that takes bare sockets too': async (router) => {
+    const server = await startRpcServer({ address: '127.0.0.1:0', router, mux: { sockets: true } });
+    const transport = openGrpcChannel(server.address);
+    return {
+      transport,
+      close: async () => {
+        transport.close();
+        await server.stop({ drainMs: 50 });
       },
     };
   },

@@ -7,10 +7,13 @@ import { MuxServiceDefinition } from '../gen/shipyard/mux/v1/mux.js';
 import { fromMetadata, MAX_RECEIVED_BYTES } from './grpc-common.js';
 import { toGrpcDefinition, toGrpcHandlers, toPeer } from './grpc-handlers.js';
 import { prepareUnixSocket } from './unix-socket.js';
+import type { FrameLink } from './mux/frame-link.js';
 import { AcceptedLink } from './mux/grpc-link.js';
 import { MuxConnection, type OwnHello } from './mux/mux-connection.js';
+import { AcceptedSocketLink } from './mux/socket-link.js';
 import type { Router } from './router.js';
 import { toService } from './service.js';
+import { listenError, SocketListener, type Dialer } from './socket-listener.js';
 import { StatusError } from './status-error.js';
 import { widenServerWindow } from './window.js';
 
@@ -22,6 +25,10 @@ export interface MuxServerOptions {
    * it everybody may: calls are then judged one by one, by the router's interceptors.
    */
   readonly authenticate?: (metadata: Readonly<Record<string, string>>, peer: string) => void | Promise<void>;
+  /**
+   * Takes connections on bare sockets too (dialSocket), on the same port, told apart by their first bytes. Not with TLS.
+   */
+  readonly sockets?: boolean;
   /** For callers that want to call back, or to count. */
   readonly onConnection?: (connection: MuxConnection) => void;
 }
@@ -66,10 +73,11 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   });
   widenServerWindow(server);
   for (const service of router.services) server.addService(toGrpcDefinition(service), toGrpcHandlers(service, router));
-  if (options.mux) {
-    const { mux } = options;
+  const { mux } = options;
+  if (mux) {
     const connect = (surface: ServerDuplexStream<Buffer, Buffer>): void => {
-      void accept(surface, router, mux, connections);
+      const dialer = { metadata: fromMetadata(surface.metadata), peer: toPeer(surface) };
+      void accept(new AcceptedLink(surface), dialer, router, mux, connections);
     };
     server.addService(toGrpcDefinition(toService(MuxServiceDefinition)), { connect });
   }
@@ -77,25 +85,30 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
 
   const { address } = options;
   if (address.startsWith('unix:')) await prepareUnixSocket(address.slice('unix:'.length));
-  const port = await bind(server, address, options.credentials ?? ServerCredentials.createInsecure());
+  const credentials = options.credentials ?? ServerCredentials.createInsecure();
+  const listener =
+    mux?.sockets && !options.credentials
+      ? new SocketListener(server, (socket, dialer) => {
+          void accept(new AcceptedSocketLink(socket), dialer, router, mux, connections);
+        })
+      : undefined;
+  const port = await (listener ? listener.listen(address) : bind(server, address, credentials));
   let stopped: Promise<void> | undefined;
   return {
     port: address.startsWith('unix:') ? 0 : port,
     address: address.startsWith('unix:') ? address : address.replace(/:\d+$/, `:${port}`),
     connections,
-    stop: ({ drainMs }) => (stopped ??= stop(server, router, connections, drainMs)),
+    stop: ({ drainMs }) => (stopped ??= stop(server, listener, router, connections, drainMs)),
   };
 }
 
 async function accept(
-  surface: ServerDuplexStream<Buffer, Buffer>,
+  link: FrameLink,
+  { metadata, peer }: Dialer,
   router: Router,
   options: MuxServerOptions,
   connections: Set<MuxConnection>,
 ): Promise<void> {
-  const metadata = fromMetadata(surface.metadata);
-  const peer = toPeer(surface);
-  const link = new AcceptedLink(surface);
   try {
     await options.authenticate?.(metadata, peer);
   } catch (thrown) {
@@ -119,23 +132,24 @@ async function accept(
 function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
   return new Promise((resolve, reject) => {
     server.bindAsync(address, credentials, (error, port) => {
-      if (!error) resolve(port);
-      else if (error.message.includes('EADDRINUSE')) {
-        reject(Object.assign(new Error(`${address} is in use`, { cause: error }), { code: 'EADDRINUSE' }));
-      } else reject(new Error(`cannot listen on ${address}: ${error.message}`, { cause: error }));
+      if (error) reject(listenError(address, error));
+      else resolve(port);
     });
   });
 }
 
 async function stop(
   server: Server,
+  listener: SocketListener | undefined,
   router: Router,
   connections: ReadonlySet<MuxConnection>,
   drainMs: number,
 ): Promise<void> {
   router.close();
+  listener?.close();
   for (const connection of connections) connection.goAway('the server is stopping');
-  const drained = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  const shutDown = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  const drained = Promise.all([shutDown, ...[...connections].map(({ closed }) => closed)]);
   if (await within(drained, drainMs)) return;
   router.abort();
   if (await within(drained, FLUSH_MS)) return;
@@ -145,7 +159,7 @@ async function stop(
 }
 
 /** @returns whether it was done in time */
-async function within(done: Promise<void>, ms: number): Promise<boolean> {
+async function within(done: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<false>((resolve) => (timer = setTimeout(resolve, ms, false)));
   const inTime = await Promise.race([done.then(() => true), late]);

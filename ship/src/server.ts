@@ -59,6 +59,7 @@ export async function startShipServer(services: ShipServices, options: ShipServe
     router,
     mux: {
       hello: () => ({ shipId: config.shipId, incarnation: config.incarnation, agentVersion: version }),
+      sockets: true,
       authenticate: (metadata) => checkToken(metadata),
       onConnection: (connection) => options.onLink(connection.closed),
     },

@@ -10,7 +10,7 @@ import { isStatusError } from '../../proto/rpc/status-error.js';
 import { loadConfig, type Config } from '../config.js';
 import { ConfigError } from '../config/config-error.js';
 import { createDriver } from '../create-driver.js';
-import { grpcDialer } from '../ship-clients/dial-ship.js';
+import { shipDialer } from '../ship-clients/dial-ship.js';
 import { readDeploymentKey } from '../ship-clients/ship-token.js';
 import { openShips } from '../ships/open-ships.js';
 import { stopEveryShip } from '../ships/stop-every-ship.js';
@@ -71,7 +71,7 @@ async function stopAlone(config: Config): Promise<Stopped | undefined> {
   const ships = openShips({
     store,
     driver,
-    dialer: grpcDialer,
+    dialer: shipDialer,
     key,
     clock: systemClock,
     log,

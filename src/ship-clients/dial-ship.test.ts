@@ -4,14 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ShipServiceDefinition } from '../../proto/gen/shipyard/ship/v1/ship.js';
 import { createClient } from '../../proto/rpc/client.js';
+import { startRpcServer } from '../../proto/rpc/grpc-server.js';
+import { PROTOCOL_GENERATION } from '../../proto/rpc/mux/frame.js';
+import { createRouter } from '../../proto/rpc/router.js';
 import { AgentBench, TOKEN } from '../../ship/src/testing/agent-bench.js';
 import type { Endpoint } from '../drivers/driver.js';
-import { grpcDialer } from './dial-ship.js';
+import { shipDialer } from './dial-ship.js';
 
 const dial = (endpoint: Endpoint) =>
-  grpcDialer.dial(endpoint, { token: TOKEN, signal: AbortSignal.timeout(10_000), timeoutMs: 5_000 });
+  shipDialer.dial(endpoint, { token: TOKEN, signal: AbortSignal.timeout(10_000), timeoutMs: 5_000 });
 
-describe('grpcDialer', () => {
+describe('shipDialer', () => {
   it.each(['127.0.0.1', '::1'])('reaches an agent that listens on a port of %s', async (host) => {
     await using bench = await AgentBench.start({ config: { listen: { kind: 'tcp', host, port: 0 } } });
     const ship = await dial({ kind: 'tcp', host, port: bench.agent.server.port });
@@ -21,6 +24,14 @@ describe('grpcDialer', () => {
       remainingMs: 1_000,
     });
     ship.close();
+  });
+
+  it('reaches an agent of an earlier version, which speaks gRPC alone', async () => {
+    const agent = await startRpcServer({ address: '127.0.0.1:0', router: createRouter({ services: [] }), mux: {} });
+    const ship = await dial({ kind: 'tcp', host: '127.0.0.1', port: agent.port });
+    expect(ship.hello.generation).toBe(PROTOCOL_GENERATION);
+    ship.close();
+    await agent.stop({ drainMs: 50 });
   });
 
   it('speaks mutual TLS where the endpoint says so, and both sides refuse strangers', async () => {

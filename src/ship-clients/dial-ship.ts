@@ -2,7 +2,8 @@ import { credentials as grpcCredentials, type ChannelCredentials } from '@grpc/g
 import type { Hello } from '../../proto/gen/shipyard/mux/v1/mux.js';
 import type { Transport } from '../../proto/rpc/client.js';
 import { openGrpcChannel } from '../../proto/rpc/grpc-client.js';
-import { dialMux } from '../../proto/rpc/mux/mux-grpc.js';
+import { dialSocket, type SocketTarget } from '../../proto/rpc/mux/dial-socket.js';
+import { dialMux, type MuxLink } from '../../proto/rpc/mux/mux-grpc.js';
 import type { StatusError } from '../../proto/rpc/status-error.js';
 import type { Endpoint } from '../drivers/driver.js';
 
@@ -33,10 +34,9 @@ export interface ShipDialer {
   openFileChannel(endpoint: Endpoint, token: string): FileChannel;
 }
 
-export const grpcDialer: ShipDialer = {
+export const shipDialer: ShipDialer = {
   async dial(endpoint, { token, signal, timeoutMs }) {
-    const options = { token, signal, timeoutMs, ...toTls(endpoint) };
-    const { connection, hello, closed } = await dialMux(toAddress(endpoint), options);
+    const { connection, hello, closed } = await dialLink(endpoint, { token, signal, timeoutMs });
     return { hello, transport: connection, closed, close: () => connection.close() };
   },
   openFileChannel: (endpoint, token) =>
@@ -45,6 +45,17 @@ export const grpcDialer: ShipDialer = {
       ...toTls(endpoint),
     }),
 };
+
+/** Without HTTP/2 between them where nobody else needs it; an agent of an earlier version speaks gRPC alone. */
+async function dialLink(endpoint: Endpoint, options: DialOptions): Promise<MuxLink> {
+  const isPlain = endpoint.kind === 'unix' || !endpoint.tls;
+  const link = isPlain ? await dialSocket(toTarget(endpoint), options) : undefined;
+  return link ?? dialMux(toAddress(endpoint), { ...options, ...toTls(endpoint) });
+}
+
+function toTarget(endpoint: Endpoint): SocketTarget {
+  return endpoint.kind === 'unix' ? { path: endpoint.path } : { host: endpoint.host, port: endpoint.port };
+}
 
 function toAddress(endpoint: Endpoint): string {
   if (endpoint.kind === 'unix') return `unix:${endpoint.path}`;

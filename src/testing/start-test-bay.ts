@@ -10,7 +10,7 @@ import { createRouter } from '../../proto/rpc/router.js';
 import { createBayService } from '../bay-service.js';
 import { createExecutionService } from '../execution-service.js';
 import { createFileService } from '../file-service.js';
-import { grpcDialer } from '../ship-clients/dial-ship.js';
+import { shipDialer } from '../ship-clients/dial-ship.js';
 import { openShips } from '../ships/open-ships.js';
 import type { ShipsSettings } from '../ships/ships-deps.js';
 import { Store } from '../store/store.js';
@@ -38,7 +38,7 @@ export async function startTestBay({ settings = {}, after }: TestBayOptions = {}
   const ships = openShips({
     store,
     driver,
-    dialer: grpcDialer,
+    dialer: shipDialer,
     key: Buffer.alloc(32, 7),
     clock,
     log: silentLog,

@@ -10,6 +10,7 @@ import { linkLost, markLinkLost } from '../link-lost.js';
 import type { Router } from '../router.js';
 import type { Method } from '../service.js';
 import { StatusError } from '../status-error.js';
+import { fromWireStatus } from '../wire-status.js';
 import {
   decodeFrame,
   encodeFrame,
@@ -218,6 +219,11 @@ export class MuxConnection implements Transport {
   }
 
   #dispatch({ callId, body }: Frame): void {
+    if (callId === 0 && body?.$case === 'close') {
+      const { code, message, statusDetails } = body.value;
+      this.#linkClosed(fromWireStatus(code, message, statusDetails));
+      return;
+    }
     if (!this.#hello) {
       if (body?.$case !== 'hello') throw new StatusError('INVALID_ARGUMENT', 'the first frame is not Hello');
       this.#greeted(body.value);
@@ -348,8 +354,10 @@ export class MuxConnection implements Transport {
 
   #linkClosed(error: StatusError | undefined): void {
     if (this.#end) return;
-    if (error) this.#finish(markLinkLost(error));
-    else if (this.#peerGoesAway !== undefined || this.#goingAway) {
+    if (error) {
+      this.#link.end();
+      this.#finish(markLinkLost(error));
+    } else if (this.#peerGoesAway !== undefined || this.#goingAway) {
       this.#link.end();
       this.#finish(markLinkLost(new StatusError('SHUTTING_DOWN', this.#peerGoesAway || 'the connection was closed')));
     } else {

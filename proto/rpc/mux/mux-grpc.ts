@@ -10,7 +10,7 @@ import type { Router } from '../router.js';
 import { toService } from '../service.js';
 import type { StatusError } from '../status-error.js';
 import { DialledLink } from './grpc-link.js';
-import { MuxConnection, type OwnHello } from './mux-connection.js';
+import { MuxConnection, type MuxConnectionOptions, type OwnHello } from './mux-connection.js';
 
 export interface DialMuxOptions {
   /** Goes as `authorization: Bearer …` with Connect, and holds for every call that brings none of its own. */
@@ -54,25 +54,39 @@ const connectPath = toService(MuxServiceDefinition).methods[0]?.path as string;
 export async function dialMux(address: string, options: DialMuxOptions = {}): Promise<MuxLink> {
   const { signal } = options;
   if (signal?.aborted) throw abortReason(signal);
-  const metadata = { ...options.metadata };
-  if (options.token !== undefined) metadata.authorization = `Bearer ${options.token}`;
   const client = new Client(
     address,
     abandonable(options.credentials ?? grpcCredentials.createInsecure()),
     toChannelOptions(options.serverName),
   );
-  const call = client.makeBidiStreamRequest(connectPath, identity, identity, toMetadata(metadata), {});
-  const connection = new MuxConnection(new DialledLink(call), {
+  const call = client.makeBidiStreamRequest(connectPath, identity, identity, toMetadata(withToken(options)), {});
+  const connection = new MuxConnection(new DialledLink(call), asDialer(address, options));
+  void connection.closed.then(() => client.close());
+  return untilHello(connection, address, options);
+}
+
+export function asDialer(address: string, options: DialMuxOptions): MuxConnectionOptions {
+  return {
     role: 'dialer',
     peer: `mux ${address}`,
     ...(options.hello && { hello: options.hello }),
     ...(options.router && { router: options.router }),
     ...(options.pingIntervalMs !== undefined && { pingIntervalMs: options.pingIntervalMs }),
     ...(options.deadAfterMs !== undefined && { deadAfterMs: options.deadAfterMs }),
-  });
-  void connection.closed.then(() => client.close());
+  };
+}
 
-  const timeoutMs = options.timeoutMs ?? DIAL_TIMEOUT_MS;
+/** What Connect carries. */
+export function withToken({ metadata, token }: DialMuxOptions): Readonly<Record<string, string>> {
+  return token === undefined ? { ...metadata } : { ...metadata, authorization: `Bearer ${token}` };
+}
+
+/** A new connection's link, once its peer's Hello is in; whoever dialled may give up until then. */
+export async function untilHello(
+  connection: MuxConnection,
+  address: string,
+  { signal, timeoutMs = DIAL_TIMEOUT_MS }: DialMuxOptions,
+): Promise<MuxLink> {
   const timer = setTimeout(
     () => connection.close(linkLost(`${address} did not answer within ${timeoutMs} ms`)),
     timeoutMs,

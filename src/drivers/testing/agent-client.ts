@@ -3,7 +3,7 @@ import { ExecutionServiceDefinition } from '../../../proto/gen/shipyard/executio
 import { ShipServiceDefinition } from '../../../proto/gen/shipyard/ship/v1/ship.js';
 import { createClient } from '../../../proto/rpc/client.js';
 import { foldLog } from '../../e2e/ways/fold.js';
-import { grpcDialer, type DialledShip } from '../../ship-clients/dial-ship.js';
+import { shipDialer, type DialledShip } from '../../ship-clients/dial-ship.js';
 import type { RunAnswer } from '../conformance.js';
 import type { Endpoint } from '../driver.js';
 
@@ -40,7 +40,7 @@ async function* decoded(events: AsyncIterable<Uint8Array>) {
 
 async function connected<T>(endpoint: Endpoint, token: string, use: (ship: DialledShip) => Promise<T>): Promise<T> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const ship = await grpcDialer.dial(endpoint, { token, signal, timeoutMs: TIMEOUT_MS });
+  const ship = await shipDialer.dial(endpoint, { token, signal, timeoutMs: TIMEOUT_MS });
   try {
     return await use(ship);
   } finally {
