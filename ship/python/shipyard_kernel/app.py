@@ -229,7 +229,9 @@ class ShipKernelApp(kernelapp.IPKernelApp):
         levers.pull("signatures", levers.cache_signatures)
         levers.pull("dates", levers.skip_dates)
         super().initialize(argv)
+        self.session.copy_threshold = 1 << 20
         levers.pull("broken text", levers.pack_any_text, self.session)
+        levers.pull("copied messages", levers.copy_messages, self.session)
         levers.pull("names", names.install, self.shell)
         levers.pull("no copies of output", levers.forget_outputs, self.shell)
 

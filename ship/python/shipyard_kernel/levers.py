@@ -98,6 +98,11 @@ def skip_dates():
     session.extract_dates = lambda value: value
 
 
+def copy_messages(session):
+    """Sending without a copy costs a trip through a thread of its own for each message; a copy of 64 KiB costs less."""
+    session.copy_threshold = 1024 * 1024
+
+
 def forget_outputs(shell):
     """IPython 9 also keeps the representations of every result, images too, for as long as the kernel lives."""
     manager = shell.history_manager

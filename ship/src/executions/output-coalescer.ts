@@ -3,8 +3,10 @@ import type { Clock, Timer } from './clock.js';
 
 export type OutputStream = 'stdout' | 'stderr' | 'pty';
 
-/** Bytes of output in one event. */
-export const CHUNK_BYTES = 64 * 1024;
+/** Bytes of output in one event: with its head it fits into one Data frame of the mux. */
+export const CHUNK_BYTES = 64 * 1024 - 64;
+/** Output that is not held back for more: waiting for a full chunk would copy nearly all of it once more. */
+const ENOUGH_BYTES = 48 * 1024;
 
 /** How long output waits for company. */
 export const COALESCE_MS = 5;
@@ -12,7 +14,7 @@ export const COALESCE_MS = 5;
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Gathers raw output into chunks: 64 KiB, or what came within 5 ms. After a pause the first bytes go out at once, so that
+ * Gathers raw output into chunks: 48 to 64 KiB, or what came within 5 ms. After a pause the first bytes go out at once, so that
  * one line is never late. A character that is split over reads stays whole, as at most 3 of its bytes wait for the rest.
  *
  * @param emit receives every chunk, in order, and whether it is UTF-8 text; the bytes are the caller's from then on
@@ -41,7 +43,7 @@ export class OutputCoalescer {
     }
     this.#pieces.push(bytes);
     this.#bytes += bytes.length;
-    if (this.#bytes + this.#heads[stream].length >= CHUNK_BYTES) this.#emitGathered(CHUNK_BYTES);
+    if (this.#bytes + this.#heads[stream].length >= ENOUGH_BYTES) this.#emitGathered(ENOUGH_BYTES);
     if (this.#bytes === 0) return;
 
     const waitMs = this.#lastEmitMs + COALESCE_MS - this.#clock.monotonicMs();
