@@ -1,0 +1,109 @@
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { KubeConfig } from '@kubernetes/client-node';
+import { pino } from 'pino';
+import { KubeClient } from './kube-client.js';
+import { PodWatch } from './pod-watch.js';
+
+const SOON_MS = 10_000;
+const GONE = { type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired', message: 'too old' } };
+
+const podOf = (name: string, resourceVersion: string) => ({ metadata: { name, resourceVersion }, status: {} });
+
+describe('PodWatch', () => {
+  let server: Server;
+  let client: KubeClient;
+  let watch: PodWatch;
+  /** What lists answer, in pages, and which versions watches asked to go on from. */
+  let pages: { items: object[]; metadata: object }[];
+  let lists: number;
+  let resumed: string[];
+  /** Whoever waits for the next watch gets its open answer. */
+  let watches: ((response: ServerResponse) => void)[];
+  let opened: ServerResponse[];
+
+  beforeEach(async () => {
+    [lists, resumed, watches, opened] = [0, [], [], []];
+    pages = [{ items: [podOf('a', '1')], metadata: { resourceVersion: '10' } }];
+    server = createServer((request, response) => {
+      const { searchParams } = new URL(request.url ?? '/', 'http://server');
+      response.writeHead(200, { 'content-type': 'application/json' });
+      if (!searchParams.has('watch')) {
+        lists += 1;
+        response.end(JSON.stringify(pages[Number(searchParams.get('continue') ?? 0)]));
+        return;
+      }
+      resumed.push(searchParams.get('resourceVersion') ?? '');
+      response.flushHeaders();
+      const taker = watches.shift();
+      if (taker) taker(response);
+      else opened.push(response);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const config = new KubeConfig();
+    config.loadFromClusterAndUser(
+      { name: 'test', server: `http://127.0.0.1:${port}`, skipTLSVerify: true },
+      { name: 'bay' },
+    );
+    client = new KubeClient(config);
+    watch = new PodWatch({ client, namespace: 'ships', name: 'test' }, 'deployment=one', pino({ level: 'silent' }));
+  });
+  afterEach(async () => {
+    await watch.close();
+    client.close();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  const nextWatch = (): Promise<ServerResponse> => {
+    const there = opened.shift();
+    return there ? Promise.resolve(there) : new Promise((resolve) => watches.push(resolve));
+  };
+  const say = (response: ServerResponse, event: object) => response.write(`${JSON.stringify(event)}\n`);
+  const names = () => watch.all().map(({ metadata }) => metadata?.name);
+  const isThere = (name: string) =>
+    watch.until(name, (change) => (change.pod ? true : undefined), AbortSignal.timeout(SOON_MS));
+  const isGone = (name: string) => {
+    const judge = (change: { pod?: unknown }) => (change.pod ? undefined : true);
+    return watch.until(name, judge, AbortSignal.timeout(SOON_MS));
+  };
+
+  it('knows all Pods from one list in pages, and what changes from one watch', async () => {
+    pages = [
+      { items: [podOf('a', '1')], metadata: { continue: '1' } },
+      { items: [podOf('b', '2')], metadata: { resourceVersion: '10' } },
+    ];
+    await Promise.all([watch.ready(), watch.ready()]);
+    expect(names()).toEqual(['a', 'b']);
+    const response = await nextWatch();
+    say(response, { type: 'ADDED', object: podOf('c', '11') });
+    await isThere('c');
+    say(response, { type: 'DELETED', object: podOf('a', '12') });
+    await isGone('a');
+    await watch.ready();
+    expect([names(), lists, resumed]).toEqual([['b', 'c'], 2, ['10']]);
+  });
+
+  it('goes on after a break where it was, also from a bookmark, without a list', async () => {
+    await watch.ready();
+    const first = await nextWatch();
+    say(first, { type: 'MODIFIED', object: podOf('a', '11') });
+    first.end(`${JSON.stringify({ type: 'BOOKMARK', object: podOf('', '25') })}\n`);
+    const second = await nextWatch();
+    second.destroy();
+    await nextWatch();
+    expect([lists, resumed]).toEqual([1, ['10', '25', '25']]);
+  });
+
+  it('lists anew where the server has forgotten the version, and tells what went in between', async () => {
+    await watch.ready();
+    const first = await nextWatch();
+    const gone = isGone('a');
+    pages = [{ items: [podOf('b', '30')], metadata: { resourceVersion: '31' } }];
+    say(first, GONE);
+    await gone;
+    await nextWatch();
+    expect([names(), lists, resumed]).toEqual([['b'], 2, ['10', '31']]);
+  });
+});
