@@ -2,9 +2,10 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startOwnBay, type OwnBay } from '../../scripts/lib/bay.mjs';
+import { OWN_CLUSTER_FOLDER } from '../drivers/kubernetes-driver/testing/test-cluster.js';
 import { eventually } from './testing/processes.js';
 import { readWithCuts } from './testing/read-with-cuts.js';
-import { CLUSTER_FOLDER, clusterDaemon, testCluster } from './testing/test-cluster.js';
+import { clusterDaemon, testCluster } from './testing/test-cluster.js';
 import { TEST_DRIVER } from './testing/test-engine.js';
 import { V1Calls } from './testing/v1-calls.js';
 
@@ -15,7 +16,7 @@ const SHORT_SECONDS = 6;
 /** Until nothing is left of what a fault interrupted. */
 const NO_ORPHANS_MS = 60_000;
 const inCluster = TEST_DRIVER === 'kubernetes' ? describe : describe.skip;
-const inOwnCluster = TEST_DRIVER === 'kubernetes' && CLUSTER_FOLDER ? describe : describe.skip;
+const inOwnCluster = TEST_DRIVER === 'kubernetes' && OWN_CLUSTER_FOLDER ? describe : describe.skip;
 
 const PRINTS = 6000;
 /** Prints for a minute and a half, far longer than its readers are hindered. */

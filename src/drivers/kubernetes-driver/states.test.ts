@@ -4,7 +4,7 @@ import type { Driver } from '../driver.js';
 import { runIn } from '../testing/agent-client.js';
 import type { KubernetesDriverOptions } from './options.js';
 import { KubernetesShips, kubernetesShip } from './testing/kubernetes-ships.js';
-import { describeInCluster, TestNamespace } from './testing/test-cluster.js';
+import { describeInCluster, OWN_CLUSTER_FOLDER, TEST_IMAGE, TestNamespace } from './testing/test-cluster.js';
 
 const TIMEOUT_MS = 90_000;
 /** From a Pod to the end of a wait that cannot end well. */
@@ -15,6 +15,8 @@ describeInCluster('what a cluster says of a ship', () => {
   beforeAll(async () => void (ships = await KubernetesShips.make()), TIMEOUT_MS);
   afterAll(() => ships[Symbol.asyncDispose](), TIMEOUT_MS);
   const says = (what: string, test: () => Promise<void>) => it(what, test, TIMEOUT_MS);
+  /** What others' Pods would suffer from. */
+  const inOwnCluster = OWN_CLUSTER_FOLDER ? says : it.skip;
 
   const soon = () => AbortSignal.timeout(TIMEOUT_MS);
   const start = async (driver: Driver, ship: Ship) => {
@@ -115,6 +117,34 @@ describeInCluster('what a cluster says of a ship', () => {
     const died = driver.died?.(ship, soon());
     await ships.namespace.evict(ships.podName(ship));
     expect(await died).toEqual({ state: 'gone', reason: expect.stringMatching(/^EvictionByEvictionAPI: /) as string });
+    await driver.stop(ship, { signal: soon() });
+  });
+
+  inOwnCluster('a Pod that gave way to a more important one', async () => {
+    const { client } = ships.namespace;
+    const { items } = await client.request<{ items: { status: { allocatable: { cpu: string } } }[] }>(
+      'GET',
+      '/api/v1/nodes',
+    );
+    const cpu = items[0]?.status.allocatable.cpu ?? '';
+    // Of two that want more than half a node, the lesser one goes.
+    const cpus = 0.6 * (cpu.endsWith('m') ? parseInt(cpu) / 1000 : Number(cpu));
+    const driver = ships.driver();
+    const ship = await start(driver, kubernetesShip('preempted', { spec: { cpus, memoryBytes: 2 ** 28 } }));
+    const died = driver.died?.(ship, soon());
+    const container = { name: 'important', image: TEST_IMAGE, command: ['sleep', '600'] };
+    const resources = { requests: { cpu: `${cpus}` }, limits: { cpu: `${cpus}` } };
+    const spec = { priorityClassName: 'system-cluster-critical', containers: [{ ...container, resources }] };
+    const body = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'important' }, spec };
+    await client.request('POST', ships.namespace.path('pods'), { body });
+    try {
+      expect(await died).toEqual({
+        state: 'gone',
+        reason: expect.stringMatching(/^PreemptionByScheduler: /) as string,
+      });
+    } finally {
+      await ships.namespace.remove('pods', 'important');
+    }
     await driver.stop(ship, { signal: soon() });
   });
 

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { TestNamespace } from '../../drivers/kubernetes-driver/testing/test-cluster.js';
+import { OWN_CLUSTER_FOLDER, TestNamespace } from '../../drivers/kubernetes-driver/testing/test-cluster.js';
 import { Daemon } from './daemon.js';
 
 /** The namespace in which the Bay of these tests has its ships, as an administrator sees it. */
@@ -10,12 +10,9 @@ export function testCluster(): Omit<TestNamespace, typeof Symbol.asyncDispose> {
   return TestNamespace.at(name);
 }
 
-/** Where the test cluster keeps its state; undefined for a cluster of somebody else, whose daemons are left alone. */
-export const CLUSTER_FOLDER = process.env.SHIPYARD_TEST_KUBE_FOLDER || undefined;
-
 /** A daemon of the test cluster, which these tests may end. */
 export function clusterDaemon(name: 'kube-apiserver' | 'kubelet'): Daemon {
-  const folder = CLUSTER_FOLDER ?? '';
+  const folder = OWN_CLUSTER_FOLDER ?? '';
   const pidFile = path.join(folder, 'pids', name);
   if (!existsSync(pidFile)) throw new Error(`the test cluster has no ${name}`);
   return new Daemon({ pidFile, log: path.join(folder, 'log', `${name}.log`) });

@@ -9,6 +9,8 @@ import { SHIP_CONTAINER } from '../pod-state.js';
  * tests, so that `npm run test:kubernetes` alone says which one it is.
  */
 export const TEST_KUBECONFIG = process.env.SHIPYARD_TEST_KUBECONFIG || undefined;
+/** Where the test cluster keeps its state; undefined for a cluster of somebody else, whose nodes and daemons are left alone. */
+export const OWN_CLUSTER_FOLDER = process.env.SHIPYARD_TEST_KUBE_FOLDER || undefined;
 /** Image of ships that the cluster has, or can pull. */
 export const TEST_IMAGE = process.env.SHIPYARD_TEST_KUBE_IMAGE || 'ship:latest';
 
