@@ -1,6 +1,8 @@
 import type { ShipSpec } from '../ships/ship.js';
 
 const SHARE = 1 / 4;
+/** Of a container whose memory has no limit. */
+export const UNLIMITED_TMP_BYTES = 1024 ** 3;
 
 /**
  * The size of a /tmp that lies in memory, undefined where the ship's memory has no limit. What lies there counts as the

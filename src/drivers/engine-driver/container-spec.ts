@@ -2,7 +2,7 @@ import type { ContainerCreateOptions, HostConfig } from 'dockerode';
 import type { Isolation, Ship } from '../../ships/ship.js';
 import type { Engine } from './engine.js';
 import { INSIDE } from '../inside.js';
-import { tmpBytesOf } from '../tmp-bytes.js';
+import { tmpBytesOf, UNLIMITED_TMP_BYTES } from '../tmp-bytes.js';
 import { containerName, LABEL, shipLabels } from './labels.js';
 import type { NetworkPolicy } from './network-policy.js';
 import { isOnHost, type EngineDriverOptions } from './options.js';
@@ -22,8 +22,6 @@ const DEFAULT_PIDS_MAX = 512;
 const NOFILE_MAX = 4096;
 const LOG_MAX_BYTES = '10m';
 const TMPFS = 'rw,nosuid,nodev';
-/** /tmp of a ship whose memory is not limited. */
-const UNLIMITED_TMP_BYTES = 1024 ** 3;
 
 /** A ship's container: nothing of the machine but the ship's own folder, and no right but to become a session's user. */
 export function containerFor(ship: Ship, place: ContainerPlace, options: EngineDriverOptions): ContainerCreateOptions {

@@ -1,6 +1,7 @@
 import type { V1Pod, V1PodSpec, V1SecurityContext } from '@kubernetes/client-node';
 import type { Isolation, Ship } from '../../ships/ship.js';
 import { INSIDE } from '../inside.js';
+import { tmpBytesOf, UNLIMITED_TMP_BYTES } from '../tmp-bytes.js';
 import { mergePod } from './merge-pod.js';
 import { podLabels, podName, shipName, SHIP_ID_ANNOTATION } from './names.js';
 import type { KubernetesDriverOptions } from './options.js';
@@ -12,8 +13,7 @@ export const CONFIG_KEY = 'agent.json';
 const AGENT = '/opt/shipyard/agent/ship-agent';
 /** First uid of sessions, and the one user of a restricted Pod; the image names it. */
 export const UID_BASE = 10_000;
-/** `/tmp` and what else is written beside the claim; a Pod that has more is evicted. */
-const TMP_BYTES = 1024 ** 3;
+/** What is written beside the claim and `/tmp`: logs, and volumes of a template. A Pod that has more is evicted. */
 const EPHEMERAL_BYTES = 2 * 1024 ** 3;
 /** Asked of a node for it; a ship rarely has more, and a node must take many. */
 const EPHEMERAL_REQUEST_BYTES = 64 * 1024 ** 2;
@@ -86,7 +86,8 @@ function specFor(ship: Ship, secretName: string, options: KubernetesDriverOption
       // The Secret is made after the Pod, which owns it; the kubelet waits for it.
       { name: 'agent', secret: { secretName, defaultMode: 0o400 } },
       { name: 'run', emptyDir: { medium: 'Memory', sizeLimit: `${RUN_BYTES}` } },
-      { name: 'tmp', emptyDir: { sizeLimit: `${TMP_BYTES}` } },
+      // In memory: who fills it is told that it is full. One on the node's disk has no such bound, and the Pod is evicted.
+      { name: 'tmp', emptyDir: { medium: 'Memory', sizeLimit: `${tmpBytesOf(ship.spec) ?? UNLIMITED_TMP_BYTES}` } },
     ],
   };
 }
