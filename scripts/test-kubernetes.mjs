@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expectOnlyDocumentedRights } from './lib/cluster-rights.mjs';
 import { ensureCluster, kubectl, writeAccountKubeconfig } from './lib/cluster.mjs';
+import { exceptThisMachine } from './lib/except-machine.mjs';
 import { fail, say, seconds, step } from './lib/log.mjs';
 import { checkManifests } from './lib/manifests.mjs';
 import { root } from './lib/run.mjs';
@@ -112,6 +113,7 @@ function imagesOf(env) {
 function expectOnlyRole(namespace) {
   for (const file of ['rbac.yaml', 'network-policies.yaml'])
     kubectl(['-n', namespace, 'apply', '-f', path.join(root, 'deploy/kubernetes/base', file)]);
+  exceptThisMachine(namespace);
   expectOnlyDocumentedRights(namespace);
 }
 

@@ -29,6 +29,7 @@ const EVERYTHING = {
   imagePullSecrets: [{ name: 'registry' }],
   shipImage: 'registry.example.org/ship:1.0.0',
   shipNetwork: 'none',
+  shipNetworkExcept: ['203.0.113.0/24', '2001:db8::/32'],
   accessToken: { secretName: 'token', key: 'text' },
   env: { KUBE_STORAGE_SIZE: '20Gi', SHIP_ENV_KEY: { secretKeyRef: { name: 'keys', key: 'api' } } },
   podTemplate: { spec: { tolerations: [{ key: 'sandboxes', operator: 'Exists' }] } },
@@ -62,7 +63,9 @@ export function checkManifests({ namespace, own, shipImage, bayImage }) {
   }
   if (!ensureGoTool('helm')) return say('    skipped: the chart, since Helm is built by Go, which is not here');
   deepStrictEqual(sorted(render({}).map(withoutHelm)), sorted(base), 'the chart gives other objects than the base');
-  expectTaken(namespace, 'the chart, with all that it can give', render(EVERYTHING));
+  const everything = render(EVERYTHING);
+  expectTaken(namespace, 'the chart, with all that it can give', everything);
+  expectExcepted(everything, EVERYTHING.shipNetworkExcept);
   install(namespace, { shipImage, bayImage });
 }
 
@@ -78,6 +81,14 @@ function expectTaken(namespace, what, objects) {
   if (known.length > 0)
     kubectl(['-n', namespace, 'apply', '--dry-run=server', '--validate=strict', '-f', '-'], { input });
   say(`    ${what}: ${known.length} objects taken${left.size > 0 ? `; skipped: ${[...left].join(', ')}` : ''}`);
+}
+
+/** That each block is left out somewhere; the server takes it below an address of its family alone. */
+function expectExcepted(objects, blocks) {
+  const rules = objects.filter(({ kind }) => kind === 'NetworkPolicy').flatMap(({ spec }) => spec.egress ?? []);
+  const excepted = rules.flatMap(({ to = [] }) => to.flatMap(({ ipBlock }) => ipBlock?.except ?? []));
+  const missing = blocks.filter((block) => !excepted.includes(block));
+  if (missing.length > 0) throw new Error(`no policy of the chart excepts ${missing.join(', ')}`);
 }
 
 function defineKindsOfOthers() {
