@@ -247,7 +247,9 @@ def read_messages():
 
 def system_controls():
     write_below("/proc/sys", 4000)
-    for path in ["/proc/sysrq-trigger", "/proc/1/oom_score_adj", "/proc/irq/default_smp_affinity", "/proc/mtrr"]:
+    # Of the user's own processes, the first one may be told to go before others.
+    first = [] if os.stat("/proc/1").st_uid == os.getuid() else ["/proc/1/oom_score_adj"]
+    for path in ["/proc/sysrq-trigger", "/proc/irq/default_smp_affinity", "/proc/mtrr", *first]:
         attempt("open %s for writing" % path, open_only, path, os.O_WRONLY)
 
 

@@ -1,10 +1,11 @@
 """Tries to leave a file in every folder, and to write to what others run.
 
-ARGS: guesses [paths and patterns where others' files are known to lie], mark (content), own (folder that is free)
+ARGS: guesses [paths and patterns where others' files are known to lie], mark (content), own (folder that is free), free
+[more such folders: the data of the ship, where agent and session are one user]
 """
 
 #: For everybody, or this session's own; /run/shipyard holds its sockets.
-FREE = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/shipyard", os.path.expanduser("~"), ARGS["own"])
+FREE = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/shipyard", os.path.expanduser("~"), ARGS["own"], *ARGS["free"])
 DEADLINE = time.monotonic() + 30
 refused = {}
 

@@ -1,7 +1,7 @@
 /** Things left where others would read or run them. */
 import { tmpdir } from 'node:os';
 import { attack, successes, summary } from '../attack.js';
-import { Refused, type Session } from '../bay.js';
+import { hasOneUser, Refused, type Session } from '../bay.js';
 import { knownPaths } from '../known-paths.js';
 import { breached, held, NO_NEIGHBOUR, type Probe } from '../probe.js';
 import { newSecret } from '../secrets.js';
@@ -58,14 +58,16 @@ export const influence: readonly Probe[] = [
   {
     name: 'write-everywhere',
     attempts: "leave files in any folder beyond its own, or change what others' programs are made of",
-    async run({ attacker, target, host }) {
+    async run({ attacker, target, host, ships }) {
       const guesses = knownPaths({
         ...(target.own ? { bayFolder: target.own.folder } : {}),
         ...(host ? { hostFolder: host.folder } : {}),
         temporaryFolder: tmpdir(),
       });
       const own = (await attacker.cell('print(__import__("os").getcwd())')).trim();
-      const attacked = await attack(attacker, 'write_everywhere', { guesses, own, mark: newSecret('left') });
+      const free = hasOneUser(ships.attacked) ? ['/ship'] : [];
+      const args = { guesses, own, free, mark: newSecret('left') };
+      const attacked = await attack(attacker, 'write_everywhere', args);
       const got = successes(attacked);
       if (!got.some(({ attempt }) => attempt === 'own folder')) throw new Error('not even the own folder takes a file');
       const others = got.filter(({ attempt }) => attempt !== 'own folder');

@@ -1,7 +1,7 @@
 /** Hands on processes: of the agent, of the session's own runner, of the other session, of the machine. */
 import { attack, successes, summary } from '../attack.js';
-import type { Session } from '../bay.js';
-import { breached, held, NO_NEIGHBOUR, type Probe } from '../probe.js';
+import { hasOneUser, type Session } from '../bay.js';
+import { breached, held, NO_NEIGHBOUR, ONE_USER, type Probe } from '../probe.js';
 import { RESIDENT } from '../scene.js';
 import { newSecret } from '../secrets.js';
 
@@ -12,7 +12,8 @@ export const processes: readonly Probe[] = [
   {
     name: 'trace-processes',
     attempts: 'trace, read or take descriptors from the agent, its session runner and whatever else it sees',
-    async run({ attacker }) {
+    async run({ attacker, ships }) {
+      if (hasOneUser(ships.attacked)) return ONE_USER;
       const attacked = await attack(attacker, 'processes', { act: 'trace', walls: WALLS });
       const got = successes(attacked);
       if (!got.some(({ attempt }) => attempt === 'own child: trace'))
@@ -46,9 +47,11 @@ export const processes: readonly Probe[] = [
   {
     name: 'kill-itself',
     attempts: 'lose its own ship for good by killing all that it can, the session runner included',
-    async run({ attacker, controls }) {
+    async run({ attacker, bay, controls, ships }) {
       await killAll(attacker);
-      const told = await lastAnswer(attacker, "print(open('own.txt').read())", controls.file);
+      // Where it may end even the agent, its ship stops, and comes back when it is asked for.
+      const again = hasOneUser(ships.attacked) ? () => bay.createShip(attacker.id) : async () => undefined;
+      const told = await lastAnswer(attacker, "print(open('own.txt').read())", controls.file, again);
       const file = await attacker.readText('own.txt');
       return told.includes(controls.file) && file === controls.file
         ? held('the next cell runs, and the files are there')
@@ -63,9 +66,16 @@ async function killAll(session: Session): Promise<void> {
 }
 
 /** A cell may be told truthfully that its kernel was killed; one of the next runs in a new one. */
-async function lastAnswer(session: Session, code: string, wanted: string): Promise<string> {
+async function lastAnswer(
+  session: Session,
+  code: string,
+  wanted: string,
+  prepare: () => Promise<unknown>,
+): Promise<string> {
   let told = '';
   for (let attempt = 0; attempt < 5 && !told.includes(wanted); attempt += 1)
-    told = await session.cell(code).catch((error: unknown) => String(error));
+    told = await prepare()
+      .then(() => session.cell(code))
+      .catch((error: unknown) => String(error));
   return told;
 }

@@ -20,7 +20,7 @@ const OPEN_IN_CONTAINERS = ['neighbour-arguments'];
 const NEEDS_USERS = [
   ...['neighbour-files', 'neighbour-tmp', 'neighbour-log', 'neighbour-memory', 'neighbour-processes'],
   ...['neighbour-arguments', 'neighbour-kernel-key', 'neighbour-kernel', 'kill-others', 'agent-token'],
-  ...['own-agent-without-token', 'own-agent-guessed-token'],
+  ...['own-agent-without-token', 'own-agent-guessed-token', 'trace-processes'],
 ];
 /** Attacks of which the program says why they are not made outside of a ship. */
 const NOT_OUTSIDE = ['sysctl', 'sysfs', 'cgroups', 'machine', 'clock', 'inherited-descriptors'];
