@@ -166,18 +166,18 @@ inOwnCluster('while a part of the cluster is away', () => {
   const isEverything = async (shipId: string, session: string, id: string) =>
     (await readWithCuts(calls.in(shipId, session).attach(id), 100, () => sleep(200))).equals(printed);
 
-  it('the kubelet for 30 s: calls and cells go on, and a ship that was asked for comes', async () => {
+  it('the kubelet, killed and back after 30 s: calls and cells go on, and a ship that was asked for comes', async () => {
     const { shipId } = await calls.createShip('kubelet');
     const work = calls.in(shipId, 'kubelet');
     await work.begin('on', unhurried);
     const kubelet = clusterDaemon('kubelet');
-    kubelet.pause();
+    await kubelet.end('SIGKILL');
     const asked = calls.createShip('kubelet, another');
     try {
       for (const late = AbortSignal.timeout(30_000); !late.aborted; await sleep(1000))
         expect(await work.command('echo here')).toBe('here\n');
     } finally {
-      kubelet.resume();
+      kubelet.start();
     }
     await calls.deleteShip((await asked).shipId);
     expect(await isEverything(shipId, 'kubelet', 'on')).toBe(true);

@@ -33,15 +33,6 @@ export class Daemon {
     await eventually('the daemon ends', () => !isAlive(this.#pid), END_MS);
   }
 
-  /** Stands still, as one that hangs, until resume(). */
-  pause(): void {
-    process.kill(this.#pid, 'SIGSTOP');
-  }
-
-  resume(): void {
-    process.kill(this.#pid, 'SIGCONT');
-  }
-
   /**
    * Starts it again as it was; the file gets the new process id. A daemon that is told of the file writes it by itself, and
    * does not start where it finds one.
