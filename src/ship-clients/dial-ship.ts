@@ -6,6 +6,7 @@ import { dialSocket, type SocketTarget } from '../../proto/rpc/mux/dial-socket.j
 import { dialMux, type MuxLink } from '../../proto/rpc/mux/mux-grpc.js';
 import type { StatusError } from '../../proto/rpc/status-error.js';
 import type { Endpoint } from '../drivers/driver.js';
+import { FileChannel, type Connection } from './file-channel.js';
 
 /** One mux connection to a ship's agent; it carries every call but the streams of files. */
 export interface DialledShip {
@@ -23,10 +24,6 @@ export interface DialOptions {
   readonly timeoutMs: number;
 }
 
-export interface FileChannel extends Transport {
-  close(): void;
-}
-
 /** How Bay reaches agents; an interface so that what is built on it can be tested over anything. */
 export interface ShipDialer {
   dial(endpoint: Endpoint, options: DialOptions): Promise<DialledShip>;
@@ -39,18 +36,26 @@ export const shipDialer: ShipDialer = {
     const { connection, hello, closed } = await dialLink(endpoint, { token, signal, timeoutMs });
     return { hello, transport: connection, closed, close: () => connection.close() };
   },
-  openFileChannel: (endpoint, token) =>
-    openGrpcChannel(toAddress(endpoint), {
-      metadata: { authorization: `Bearer ${token}` },
-      ...toTls(endpoint),
-    }),
+  openFileChannel: (endpoint, token) => new FileChannel(() => dialForFiles(endpoint, token)),
 };
+
+/** Over gRPC a channel, whose calls have streams of their own: a large file would crawl through the mux's one. */
+async function dialForFiles(endpoint: Endpoint, token: string): Promise<Connection> {
+  const link = isPlain(endpoint) ? await dialSocket(toTarget(endpoint), { token }) : undefined;
+  if (link) return link.connection;
+  const metadata = { authorization: `Bearer ${token}` };
+  const channel = openGrpcChannel(toAddress(endpoint), { metadata, ...toTls(endpoint) });
+  return Object.assign(channel, { isOpen: true }); // it dials again by itself
+}
 
 /** Without HTTP/2 between them where nobody else needs it; an agent of an earlier version speaks gRPC alone. */
 async function dialLink(endpoint: Endpoint, options: DialOptions): Promise<MuxLink> {
-  const isPlain = endpoint.kind === 'unix' || !endpoint.tls;
-  const link = isPlain ? await dialSocket(toTarget(endpoint), options) : undefined;
+  const link = isPlain(endpoint) ? await dialSocket(toTarget(endpoint), options) : undefined;
   return link ?? dialMux(toAddress(endpoint), { ...options, ...toTls(endpoint) });
+}
+
+function isPlain(endpoint: Endpoint): boolean {
+  return endpoint.kind === 'unix' || !endpoint.tls;
 }
 
 function toTarget(endpoint: Endpoint): SocketTarget {

@@ -1,14 +1,23 @@
 /** Frames on a stream of bytes: each behind its length, 4 bytes, little-endian. */
 import { StatusError } from '../status-error.js';
-import { MAX_FRAME_BYTES, type OutgoingFrame } from './frame.js';
+import { DataFrame, MAX_FRAME_BYTES, type OutgoingFrame } from './frame.js';
 
 const LENGTH_BYTES = 4;
 
 /** The frame behind its length, in one piece. */
 export function withLength(frame: OutgoingFrame): Buffer {
-  const bytes = Buffer.allocUnsafe(LENGTH_BYTES + frame.length);
-  bytes.writeUInt32LE(frame.length, 0);
-  frame.copy(bytes, LENGTH_BYTES);
+  return behindLength(frame.length, frame);
+}
+
+/** The same, but for the bytes of a large Data frame, which go to the system uncopied. */
+export function toPieces(frame: OutgoingFrame): readonly Buffer[] {
+  return frame instanceof DataFrame ? [behindLength(frame.length, frame.head), frame.bytes] : [withLength(frame)];
+}
+
+function behindLength(length: number, beginning: OutgoingFrame): Buffer {
+  const bytes = Buffer.allocUnsafe(LENGTH_BYTES + beginning.length);
+  bytes.writeUInt32LE(length, 0);
+  beginning.copy(bytes, LENGTH_BYTES);
   return bytes;
 }
 

@@ -49,7 +49,7 @@ export interface OutgoingFrame {
 /** Below this, one small copy costs less than another object. */
 const COPIED_BYTES = 2048;
 
-/** One piece of a message: `bytes` from `start` to `end`. They must not change until the link has taken the frame. */
+/** One piece of a message: `bytes` from `start` to `end`. They must not change any more: a link may take its time. */
 export function encodeData(callId: number, bytes: Buffer, start: number, end: number, more: boolean): OutgoingFrame {
   const length = end - start;
   const inner = (more ? 2 : 0) + (length > 0 ? 1 + varintLength(length) + length : 0);
@@ -73,15 +73,15 @@ export function encodeData(callId: number, bytes: Buffer, start: number, end: nu
   return head;
 }
 
-class DataFrame implements OutgoingFrame {
+/** A large piece behind its head. */
+export class DataFrame implements OutgoingFrame {
   readonly length: number;
-  readonly #head: Buffer;
-  readonly #bytes: Buffer;
 
-  constructor(head: Buffer, bytes: Buffer) {
+  constructor(
+    readonly head: Buffer,
+    readonly bytes: Buffer,
+  ) {
     this.length = head.length + bytes.length;
-    this.#head = head;
-    this.#bytes = bytes;
   }
 
   get byteLength(): number {
@@ -89,8 +89,8 @@ class DataFrame implements OutgoingFrame {
   }
 
   copy(target: Buffer, at: number): number {
-    this.#head.copy(target, at);
-    this.#bytes.copy(target, at + this.#head.length);
+    this.head.copy(target, at);
+    this.bytes.copy(target, at + this.head.length);
     return this.length;
   }
 }

@@ -7,7 +7,7 @@ import { linkLost } from '../link-lost.js';
 import { StatusError } from '../status-error.js';
 import { encodeFrame, type OutgoingFrame } from './frame.js';
 import type { FrameLink, FrameLinkEvents } from './frame-link.js';
-import { FrameReader, withLength } from './frame-reader.js';
+import { FrameReader, toPieces, withLength } from './frame-reader.js';
 import { encodeClose } from './incoming-call.js';
 
 /** What each side sends first. A gRPC client begins with 'P'. */
@@ -54,7 +54,9 @@ abstract class SocketLink implements FrameLink {
       this.socket.cork();
       process.nextTick(this.#uncork);
     }
-    return this.socket.write(withLength(frame));
+    let hasRoom = true;
+    for (const piece of toPieces(frame)) hasRoom = this.socket.write(piece);
+    return hasRoom;
   }
 
   readonly #uncork = (): void => {
