@@ -4,6 +4,7 @@
  */
 import { HttpRule } from '../gen/google/api/http.js';
 import { RAW_RESPONSE_METHODS, type MethodDefinitionLike, type ServiceDefinitionLike } from './definition.js';
+import { codecOf } from './lean-codecs.js';
 import type { MessageFns } from './message.js';
 
 export type MethodKind = 'unary' | 'server-stream' | 'client-stream' | 'bidi';
@@ -68,6 +69,7 @@ export function toService(definition: ServiceDefinitionLike): Service {
 function toMethod(service: string, key: string, definition: MethodDefinitionLike): Method {
   const requestType = definition.requestType as MessageFns<unknown>;
   const responseType = definition.responseType as MessageFns<unknown>;
+  const request = codecOf(requestType);
   const rawResponse = definition.responseStream && (RAW_RESPONSE_METHODS as readonly string[]).includes(key);
   return {
     key,
@@ -81,8 +83,8 @@ function toMethod(service: string, key: string, definition: MethodDefinitionLike
     requestType,
     responseType,
     http: readHttpBindings(definition),
-    encodeRequest: (message) => toBuffer(requestType.encode(message).finish()),
-    decodeRequest: (bytes) => requestType.decode(bytes),
+    encodeRequest: (message) => toBuffer(request.encode(message).finish()),
+    decodeRequest: (bytes) => request.decode(bytes),
     encodeResponse: rawResponse
       ? (bytes) => toBuffer(bytes as Uint8Array)
       : (message) => toBuffer(responseType.encode(message).finish()),

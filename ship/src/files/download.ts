@@ -1,4 +1,5 @@
 import { DownloadResponse, type DownloadRequest } from '../../../proto/gen/shipyard/execution/v1/file_service.js';
+import { bytesFieldHead, encodeBytesField } from '../../../proto/rpc/bytes-field.js';
 import type { CallContext } from '../../../proto/rpc/definition.js';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import { LargePipeReader } from '../workspace/pipes.js';
@@ -6,8 +7,8 @@ import type { SessionDirectory } from '../workspace/session-runner.js';
 import { toFileInfo } from './file-service.js';
 import type { GiveWay } from './give-way.js';
 
-/** DownloadResponse.data: field 2, length-delimited. */
-const DATA_TAG = (2 << 3) | 2;
+/** DownloadResponse.data. */
+const DATA = 2;
 
 /**
  * Encoded DownloadResponses: `info`, then `data` in pieces of at most 256 KiB, read no faster than they are taken.
@@ -47,11 +48,8 @@ export async function* download(
 
 /** Puts the field's header into the room that the reader left in front of the chunk: 256 KiB are not copied for it. */
 function encodeData(chunk: Buffer, hasRoom: boolean): Uint8Array {
-  const header = [DATA_TAG];
-  let rest = chunk.length;
-  for (; rest > 0x7f; rest >>>= 7) header.push((rest & 0x7f) | 0x80);
-  header.push(rest);
-  if (!hasRoom) return Buffer.concat([Buffer.from(header), chunk]);
+  if (!hasRoom) return encodeBytesField(DATA, chunk);
+  const header = bytesFieldHead(DATA, chunk.length);
   const message = Buffer.from(chunk.buffer, chunk.byteOffset - header.length, header.length + chunk.length);
   message.set(header);
   return message;
