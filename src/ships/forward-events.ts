@@ -60,16 +60,20 @@ async function* forwardEvents(
       const attach = { shipId, sessionId, executionId, fromSequence: held + 1, strict: reading.strict };
       const events =
         held === 0 ? reading.open(calls, ctx.signal) : calls.executions.attachExecution(attach, { signal: ctx.signal });
+      let hasEnded = false;
       try {
+        // To the call's own end, which comes with the last event: leaving it would send the ship a cancel.
         for await (const event of events) {
           const { sequence, ended } = readEventHead(event);
           if (sequence <= held) continue;
           held = sequence;
+          hasEnded = ended;
           if (ended) seat.renew();
           yield event;
-          if (ended) return;
         }
+        if (hasEnded) return;
       } catch (error) {
+        if (hasEnded) return;
         if (ctx.signal.aborted || !isLinkLost(error)) throw error;
         seat.link.lost(calls);
         continue;

@@ -43,8 +43,8 @@ export class OutgoingStream implements AsyncIterableIterator<unknown> {
   }
 
   async return(): Promise<IteratorResult<unknown>> {
+    if (!this.#done) this.#call?.cancel(new StatusError('CANCELLED', 'the reader left'));
     this.#done = true;
-    this.#call?.cancel(new StatusError('CANCELLED', 'the reader left'));
     return { done: true, value: undefined };
   }
 

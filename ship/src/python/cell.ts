@@ -63,11 +63,7 @@ export class Cell implements Work {
   }
 
   begin(): void {
-    const { generation, byteExact, lossless } = this.#kernel;
-    void this.#handle.append({
-      $case: 'started',
-      value: { startTime: new Date(), pid: 0, kernelGeneration: generation, byteExact, lossless },
-    });
+    // The kernel first: it works while the log is written.
     this.#kernel.send('shell', this.id, 'execute_request', {
       code: this.#request.code,
       silent: this.#request.silent,
@@ -76,6 +72,11 @@ export class Cell implements Work {
       allow_stdin: this.#request.allowStdin,
       // The queue is ours; the kernel has nothing behind this cell to give up.
       stop_on_error: false,
+    });
+    const { generation, byteExact, lossless } = this.#kernel;
+    void this.#handle.append({
+      $case: 'started',
+      value: { startTime: new Date(), pid: 0, kernelGeneration: generation, byteExact, lossless },
     });
   }
 

@@ -166,8 +166,9 @@ export class Kernel implements CellKernel {
     const cell = new Cell(handle, request, this);
     this.#cell = cell;
     this.#launched.lastWords.take();
-    this.#launched.process.workBegins();
     cell.begin();
+    // While the kernel reads the cell: nothing of it can have run out of memory yet.
+    this.#launched.process.workBegins();
     // The process may have gone since the caller looked.
     if (this.#exit !== undefined) void this.gone.then(() => this.#bury(cell));
     this.#options.onChange();

@@ -15,13 +15,20 @@ export async function readEvents(
   stream: AsyncIterable<Uint8Array>,
   take: (event: EventBody, sequence: number) => boolean | void,
 ): Promise<Ended | undefined> {
-  for await (const bytes of stream) {
-    const { event, sequence } = ExecutionEvent.decode(bytes);
-    if (event === undefined) continue; // a kind from a later version
-    const enough = take(event, sequence);
-    if (event.$case === 'ended') return event.value;
-    if (enough === true) return undefined;
+  let ended: Ended | undefined;
+  try {
+    // To the stream's own end, which comes with the last event: leaving it would cancel a call that is over.
+    for await (const bytes of stream) {
+      const { event, sequence } = ExecutionEvent.decode(bytes);
+      if (event === undefined) continue; // a kind from a later version
+      const enough = take(event, sequence);
+      if (event.$case === 'ended') ended = event.value;
+      else if (enough === true) return undefined;
+    }
+  } catch (error) {
+    if (!ended) throw error;
   }
+  if (ended) return ended;
   throw new StatusError('SHIP_UNREACHABLE', 'the stream of events stopped before the end of the execution');
 }
 
