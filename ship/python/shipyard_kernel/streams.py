@@ -265,6 +265,9 @@ class CellStream(OutStream):
         self._parts = None
         self._cell = None
         self.size = 0
+        # Runs that the publisher got, and those of them that it is known to have sent.
+        self._handed_over = 0
+        self._confirmed = 0
 
     # Writing
 
@@ -348,10 +351,15 @@ class CellStream(OutStream):
         return bool(self._runs)
 
     def flush(self):
-        """The user's: what was written is with the socket when it returns, whatever the code does next with the GIL."""
+        """The user's: what was written is with the socket when it returns, whatever the code does next with the GIL.
+
+        ipykernel flushes each stream three times a cell, mostly for nothing; waiting costs a trip to another thread.
+        """
         self.send_pending()
-        if not self.capture.forked:
+        handed_over = self._handed_over
+        if self._confirmed < handed_over and not self.capture.forked:
             self.capture.wait_until_sent()
+            self._confirmed = max(self._confirmed, handed_over)
 
     def send_pending(self):
         """Hands what was written to the publisher, and goes on."""
@@ -382,6 +390,7 @@ class CellStream(OutStream):
             self.size = 0
         # The publisher's thread is fork-safe by itself; Session's own check would refuse to send.
         self.session.pid = os.getpid()
+        self._handed_over += len(runs)
         for cell, parts in runs:
             for content, buffers in self._messages(parts):
                 self.session.send(self._channel, "stream", content, parent=cell.header, ident=self.topic, buffers=buffers)
