@@ -94,6 +94,12 @@ class ShipKernel(IPythonKernel):
     shell_class = Type(ZMQInteractiveShell)
     _execute_sleep = 0
 
+    def __init__(self, **options):
+        super().__init__(**options)
+        # A cell of a moment wakes the publisher twice: for `busy`, and for `idle` with all that came between.
+        self._iopub_in_time = getattr(self.iopub_thread, "in_time", self.iopub_socket)
+        self.shell.displayhook.pub_socket = self._iopub_in_time
+
     @property
     def _supports_kernel_subshells(self):
         return bool(self.shell_channel_thread)
@@ -107,6 +113,15 @@ class ShipKernel(IPythonKernel):
             "missing": levers.off,
         }
         return {**super().kernel_info, "shipyard": info}
+
+    def _publish_status(self, status, channel, parent=None):
+        super()._publish_status(status, channel, parent)
+        getattr(self.iopub_thread, "wake", lambda: None)()
+
+    def _publish_execute_input(self, code, parent, execution_count):
+        content = {"code": code, "execution_count": execution_count}
+        topic = self._topic("execute_input")
+        self.session.send(self._iopub_in_time, "execute_input", content, parent=parent, ident=topic)
 
     def set_parent(self, ident, parent, channel="shell"):
         super().set_parent(ident, parent, channel)

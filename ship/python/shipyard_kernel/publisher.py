@@ -37,8 +37,11 @@ class PublisherThread(IOPubThread):
         # Not a Condition: a KeyboardInterrupt in the middle of its Python code would leave it locked for ever.
         self._counting = threading.Lock()
         self._gates = deque()
+        #: Of the streams: while it is `armed`, serve() is called within some milliseconds.
+        self.timer = None
         super().__init__(*args, **kwargs)
-        self.without_waiting = _WithoutWaiting(self)
+        self.without_waiting = _Channel(self.send_without_waiting)
+        self.in_time = _Channel(self.send_in_time)
 
     def schedule(self, f):
         if not self.thread.is_alive():
@@ -46,12 +49,31 @@ class PublisherThread(IOPubThread):
             return
         with interrupts.held:
             self._events.append(f)
-            # One wake-up is enough for everything that waits when it is served.
+            self.wake()
+
+    def schedule_in_time(self, f):
+        """Without a wake-up where the timer brings one anyway: each takes the cell out of its stride."""
+        if self.timer is None or not self.thread.is_alive():
+            self.schedule(f)
+            return
+        with interrupts.held:
+            # In this order: a timer that goes off in between has served it, or is seen not to be armed.
+            self._events.append(f)
+            if not self.timer.armed:
+                self.wake()
+
+    def wake(self):
+        # One is enough for everything that waits when it is served.
+        with interrupts.held:
             if not self._awake:
                 self._awake = True
                 self._event_pipe.send(b"")
 
     def _handle_event(self, msg):
+        self.serve()
+
+    def serve(self):
+        """In this thread: does what was scheduled."""
         # What is scheduled from here on wakes us again; nothing scheduled before may stay behind a failure.
         self._awake = False
         for _ in range(len(self._events)):
@@ -87,11 +109,19 @@ class PublisherThread(IOPubThread):
         self.send_without_waiting(msg, *args, **kwargs)
 
     def send_without_waiting(self, msg, *args, **kwargs):
+        self._hand_over(self.schedule, msg, *args, **kwargs)
+
+    def send_in_time(self, msg, *args, **kwargs):
+        """For what is early enough some milliseconds later, or with what wakes the thread before."""
+        self.wait_for_room()
+        self._hand_over(self.schedule_in_time, msg, *args, **kwargs)
+
+    def _hand_over(self, schedule, msg, *args, **kwargs):
         size = sum(len(part) if isinstance(part, bytes) else memoryview(part).nbytes for part in msg)
         with interrupts.held:
             with self._counting:
                 self._in_flight += size
-            self.schedule(lambda: self._send_and_make_room(size, msg, *args, **kwargs))
+            schedule(lambda: self._send_and_make_room(size, msg, *args, **kwargs))
 
     def _send_and_make_room(self, size, msg, *args, **kwargs):
         try:
@@ -103,8 +133,8 @@ class PublisherThread(IOPubThread):
                 self._gates.popleft().release()
 
 
-class _WithoutWaiting:
-    """A channel for Session.send whose caller has waited for room already."""
+class _Channel:
+    """What Session.send takes for a socket: one way of handing over."""
 
-    def __init__(self, thread):
-        self.send_multipart = thread.send_without_waiting
+    def __init__(self, send_multipart):
+        self.send_multipart = send_multipart

@@ -93,8 +93,10 @@ class Capture:
         self._fflush = libc.fflush
         self._c_stdout = ctypes.c_void_p.in_dll(libc, "stdout")
         self._quiet = getattr(publisher, "schedule_quietly", publisher.schedule)
+        self._serve = getattr(publisher, "serve", lambda: None)
         self._wait_for_room = getattr(publisher, "wait_for_room", lambda: None)
         self.wait_until_sent = getattr(publisher, "wait_until_sent", lambda: None)
+        publisher.timer = self
         os.register_at_fork(after_in_child=self._after_fork)
 
     def add(self, stream):
@@ -119,6 +121,7 @@ class Capture:
     def _tick(self):
         # Runs in the publisher's thread, which must never wait for room: it is the one that makes room.
         self.armed = False
+        self._serve()
         for stream in self.streams:
             if stream.pending and not stream.flush_if_free():
                 self.arm()
