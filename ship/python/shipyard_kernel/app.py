@@ -21,7 +21,7 @@ with levers.without_unneeded():
     from traitlets import Type
     from traitlets.config import Config
 
-    from . import names, own_streams, streams
+    from . import names, once, own_streams, streams
 
 
 class _OfCell:
@@ -64,6 +64,7 @@ class ZMQInteractiveShell(StockShell):
 
     async def run_code(self, *args, **kwargs):
         # From here on IPython turns a KeyboardInterrupt into the cell's error; what runs before may swallow it.
+        once.forget()
         interrupts.allow()
         try:
             return await super().run_code(*args, **kwargs)
@@ -153,11 +154,13 @@ class ShipKernel(IPythonKernel):
             super().post_handler_hook()
 
     async def do_execute(self, code, silent, *args, **kwargs):
+        once.expect_cell()
         try:
             try:
                 reply = await super().do_execute(code, silent, *args, **kwargs)
             finally:
                 interrupts.forbid()
+                once.forget()
         except KeyboardInterrupt:
             # Struck between the lines of the cell and ours.
             interrupts.forbid()
@@ -248,6 +251,8 @@ class ShipKernelApp(kernelapp.IPKernelApp):
         levers.pull("broken text", levers.pack_any_text, self.session)
         levers.pull("copied messages", levers.copy_messages, self.session)
         levers.pull("names", names.install, self.shell)
+        levers.pull("once", once.install, self.shell)
+        levers.pull("quiet log", levers.log_what_is_shown, self)
         levers.pull("no copies of output", levers.forget_outputs, self.shell)
 
 

@@ -156,6 +156,22 @@ describe.each(testPythons())('a Python cell, %s', (_name, python) => {
     expect(JSON.stringify(log.of('display'))).toContain('Return the number of items in a container');
   });
 
+  it('reads every cell by what the cells before it changed, also one that is the same again', async () => {
+    const cell = 'again 7';
+    expect((await sessions.run(cell)).end.outcome).toEqual(RAISED);
+    await sessions.run('get_ipython().register_magic_function(lambda line: int(line) + 1, magic_name="again")');
+    expect((await sessions.run(`${cell}`)).log.of('result')[0]?.items[0]?.content).toMatchObject({ value: '8' });
+    await sessions.run('again = "%s"');
+    expect((await sessions.run(cell)).end.outcome).toEqual(RAISED);
+    const nested = [
+      'shell = get_ipython()',
+      'for known in (False, True):',
+      '    if known: shell.register_magic_function(lambda line: print(line), magic_name="say")',
+      '    shell.run_cell("say hello")',
+    ];
+    expect((await sessions.run(nested.join('\n'))).log.text()).toBe('hello\n');
+  });
+
   it('runs shell lines and still lets the user import what the kernel itself does without', async () => {
     const { log, end } = await sessions.run('!echo from the shell\nimport jedi, debugpy\nprint("imported")');
     expect(end.outcome).toEqual(COMPLETED);
