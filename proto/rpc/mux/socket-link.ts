@@ -52,7 +52,7 @@ abstract class SocketLink implements FrameLink {
     if (!this.#corked) {
       this.#corked = true;
       this.socket.cork();
-      process.nextTick(this.#uncork);
+      setImmediate(this.#uncork);
     }
     let hasRoom = true;
     for (const piece of toPieces(frame)) hasRoom = this.socket.write(piece);
