@@ -22,7 +22,9 @@ def main(argv):
     if stock:
         # Its sockets are for the directory's group too, which is the agent's where that is another user.
         os.umask(0o007)
-        os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", *arguments])
+        # As ours: a file of past inputs, synced to the disk for each cell, would be the log's double.
+        history = "--HistoryManager.enabled=False"
+        os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", history, *arguments])
     try:
         from shipyard_kernel import app
     except BaseException:
