@@ -1,9 +1,10 @@
 import { createConnection } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Endpoint } from './driver.js';
 
-/** Short, since a container's agent is ready any moment; a try costs next to nothing. */
-const PAUSE_MS = 4;
+/** Short at first, since an agent is ready any moment; many that start at once are not to be kept from it by our asking. */
+const FIRST_PAUSE_MS = 4;
+const PAUSE_GROWS = 1.5;
+const LONGEST_PAUSE_MS = 40;
 /** A connection on which nothing comes for so long is tried again. */
 const SILENCE_MS = 2_000;
 
@@ -11,10 +12,54 @@ const SILENCE_MS = 2_000;
  * Answers when the agent itself answers there. A connection alone says nothing, since an engine's proxy takes it before
  * anybody listens behind it: the agent speaks first. With TLS, where it waits for a client to show who it is, nothing
  * stands between.
+ *
+ * @param onSign takes a function to call whenever something tells that it may be ready by now, as what it writes
  */
-export async function agentReady(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
+export async function agentReady(
+  endpoint: Endpoint,
+  signal: AbortSignal,
+  onSign: (look: () => void) => void = () => undefined,
+): Promise<void> {
   signal.throwIfAborted();
-  while (!(await speaks(endpoint, signal))) await sleep(PAUSE_MS, undefined, { signal });
+  const sign = new Sign(signal);
+  onSign(() => sign.give());
+  let pauseMs = FIRST_PAUSE_MS;
+  while (!(await speaks(endpoint, signal))) {
+    await sign.within(pauseMs);
+    pauseMs = Math.min(pauseMs * PAUSE_GROWS, LONGEST_PAUSE_MS);
+  }
+}
+
+/** Waits for a sign that was given since the last wait, or for a time. */
+class Sign {
+  #given = false;
+  #wake: () => void = () => undefined;
+
+  constructor(private readonly signal: AbortSignal) {}
+
+  give(): void {
+    this.#given = true;
+    this.#wake();
+  }
+
+  async within(pauseMs: number): Promise<void> {
+    if (!this.#given) await this.#wait(pauseMs);
+    this.signal.throwIfAborted();
+    this.#given = false;
+  }
+
+  #wait(pauseMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        clearTimeout(timer);
+        this.signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, pauseMs);
+      this.signal.addEventListener('abort', wake, { once: true });
+      this.#wake = wake;
+    });
+  }
 }
 
 function speaks(endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {

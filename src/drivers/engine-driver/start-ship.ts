@@ -7,7 +7,7 @@ import type { Endpoint, StartedShip, StartOptions } from '../driver.js';
 import { environmentInside } from '../authorities.js';
 import { agentConfigFor } from './agent-config.js';
 import { agentReady } from '../agent-ready.js';
-import { attachStdin } from './attach-stdin.js';
+import { attachToContainer, type AttachedContainer } from './attach-container.js';
 import { containerFor, isolationOf } from './container-spec.js';
 import type { EngineSetup } from './engine-setup.js';
 import { bounded } from './engine.js';
@@ -60,23 +60,26 @@ async function begin(deps: StartShipDeps, ship: Ship, start: StartOptions): Prom
   signal.throwIfAborted();
   const environment = environmentInside(options.shipEnvironment, image.environment);
   const config = agentConfigFor(ship, start, { network: policy.network, environment }, options);
-  await attachStdin(engine, container.id, JSON.stringify(config), bounded(signal));
-  await container.start({ abortSignal: bounded(signal) });
-  const startMs = lap();
-
-  const found = await findContainer(engine, container.id, signal);
-  const endpoint = found && endpointOf(found, ship.id, options);
-  if (!endpoint) throw new StatusError('SHIP_START_FAILED', found ? endOf(found) : 'its container is gone');
-  await untilReady(deps, container.id, endpoint, signal);
-  const handle: ShipHandle = { containerId: container.id, endpoint };
-  const address = addressOf(found, options.network);
-  return {
-    handle: { ...handle },
-    isolation: isolationOf(ship, setup),
-    containerId: container.id,
-    ...(address ? { ipAddress: address } : {}),
-    phasesMs: { create: createMs, start: startMs, listen: lap() },
-  };
+  const attached = await attachToContainer(engine, container.id, JSON.stringify(config), bounded(signal));
+  try {
+    await container.start({ abortSignal: bounded(signal) });
+    const startMs = lap();
+    const found = await findContainer(engine, container.id, signal);
+    const endpoint = found && endpointOf(found, ship.id, options);
+    if (!endpoint) throw new StatusError('SHIP_START_FAILED', found ? endOf(found) : 'its container is gone');
+    await untilReady(deps, attached, endpoint, signal);
+    const handle: ShipHandle = { containerId: container.id, endpoint };
+    const address = addressOf(found, options.network);
+    return {
+      handle: { ...handle },
+      isolation: isolationOf(ship, setup),
+      containerId: container.id,
+      ...(address ? { ipAddress: address } : {}),
+      phasesMs: { create: createMs, start: startMs, listen: lap() },
+    };
+  } finally {
+    attached.detach();
+  }
 }
 
 /** Its name is this incarnation's: what has it already was left by an interrupted start. */
@@ -105,17 +108,17 @@ async function createContainer(
 /** Fails at once where the container ends before its agent answers. */
 async function untilReady(
   { setup }: StartShipDeps,
-  containerId: string,
+  { id, onOutput }: AttachedContainer,
   endpoint: Endpoint,
   signal: AbortSignal,
 ): Promise<void> {
   const over = new AbortController();
   const within = AbortSignal.any([signal, over.signal]);
-  const dead = setup.watch.died(containerId, within).then((end) => {
+  const dead = setup.watch.died(id, within).then((end) => {
     throw new StatusError('SHIP_START_FAILED', end.state === 'gone' ? end.reason : 'its container ended');
   });
   try {
-    await Promise.race([agentReady(endpoint, within), dead]);
+    await Promise.race([agentReady(endpoint, within, onOutput), dead]);
   } finally {
     over.abort(new Error('the ship is ready, or will not be'));
     dead.catch(() => undefined); // told by the race, or of no interest after it
