@@ -36,6 +36,7 @@ describe('forwarding', () => {
     bay = await startTestBay();
     const ship = await bay.createShip('s');
     await bay.run(ship, 's', 'print 1', 'mine');
+    expect(bay.driver.agent(ship.shipId).cancelled('mine')).toBe(false); // it was read to its own end
     expect(bay.driver.agent(ship.shipId).begun[0]).toMatchObject({
       executionId: 'mine',
       lifetime: Lifetime.UNSPECIFIED,
