@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { ensureCluster, kubectl } from '../../scripts/lib/cluster.mjs';
 import { createKubernetesDriver, type KubernetesDriverOptions } from '../../src/drivers/kubernetes-driver/index.js';
 import { shipName } from '../../src/drivers/kubernetes-driver/names.js';
 import { podFor } from '../../src/drivers/kubernetes-driver/pod-spec.js';
+import { TEST_OPTIONS } from '../../src/drivers/kubernetes-driver/testing/test-options.js';
 import { testShip } from '../../src/drivers/testing/test-ship.js';
 import type { Ship } from '../../src/ships/ship.js';
 import { openCountingProxy, type CountingProxy } from '../lib/counting-proxy.js';
@@ -135,19 +135,7 @@ async function perLook(folder: string, ships: number): Promise<number> {
   }
 }
 
-const DRIVER: KubernetesDriverOptions = {
-  deploymentId: '',
-  certificateSecret: randomBytes(32),
-  image: IMAGE,
-  storageSize: '1Gi',
-  podSecurity: 'baseline',
-  shipNetwork: 'internet',
-  shipNetworkAllow: [],
-  ephemeral: false,
-  shipEnvironment: {},
-  startTimeoutMs: 60_000,
-  logger: pino({ level: 'silent' }),
-};
+const DRIVER: KubernetesDriverOptions = { ...TEST_OPTIONS, image: IMAGE };
 
 const shipOf = (id: string): Ship =>
   testShip(id, { state: 'RUNNING', driver: 'kubernetes', spec: { cpus: 0.05, memoryBytes: 256 * 1024 * 1024 } });

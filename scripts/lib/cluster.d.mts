@@ -11,3 +11,5 @@ export interface Cluster {
 export function ensureCluster(): Cluster;
 /** Runs kubectl; answers what it printed. */
 export function kubectl(args: readonly string[], options?: { input?: string; kubeconfig?: string }): string;
+/** Writes a kubeconfig, for two hours, of a service account; by kubectl, as the administrator that KUBECONFIG names. */
+export function writeAccountKubeconfig(wanted: { namespace: string; account: string; file: string }): void;

@@ -4,7 +4,13 @@ import type { Driver } from '../driver.js';
 import { runIn } from '../testing/agent-client.js';
 import type { KubernetesDriverOptions } from './options.js';
 import { KubernetesShips, kubernetesShip } from './testing/kubernetes-ships.js';
-import { describeInCluster, OWN_CLUSTER_FOLDER, TEST_IMAGE, TestNamespace } from './testing/test-cluster.js';
+import {
+  describeInCluster,
+  OWN_CLUSTER_FOLDER,
+  TEST_IMAGE,
+  TEST_KUBECONFIG,
+  TestNamespace,
+} from './testing/test-cluster.js';
 
 const TIMEOUT_MS = 90_000;
 /** From a Pod to the end of a wait that cannot end well. */
@@ -184,7 +190,9 @@ describeInCluster('what a cluster says of a ship', () => {
   says('that no policy holds its ships, until one does', async () => {
     await using namespace = await TestNamespace.make();
     const warningsOf = async () =>
-      (await ships.driver({ namespace: namespace.name }).check(soon())).warnings.join('\n');
+      (await ships.driver({ kubeconfig: TEST_KUBECONFIG, namespace: namespace.name }).check(soon())).warnings.join(
+        '\n',
+      );
     expect(await warningsOf()).toMatch(/keeps others from ships' agents[^]*holds ships to SHIP_NETWORK=internet/);
     const spec = {
       podSelector: { matchLabels: { 'app.kubernetes.io/component': 'ship' } },

@@ -1,18 +1,27 @@
-import { randomBytes } from 'node:crypto';
-import { pino } from 'pino';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { kubectl, writeAccountKubeconfig } from '../../../../scripts/lib/cluster.mjs';
 import type { Ship } from '../../../ships/ship.js';
 import type { Driver } from '../../driver.js';
 import { testShip } from '../../testing/test-ship.js';
 import { createKubernetesDriver, type KubernetesDriverOptions } from '../index.js';
 import { podName } from '../names.js';
 import { TEST_IMAGE, TEST_KUBECONFIG, TestNamespace } from './test-cluster.js';
+import { TEST_OPTIONS } from './test-options.js';
 
-/** A deployment of the driver in a namespace of its own. Dispose ends its ships and removes the namespace. */
+const ROLE = path.resolve(import.meta.dirname, '../../../../deploy/kubernetes/base/rbac.yaml');
+
+/**
+ * A deployment of the driver in a namespace of its own, with no right but the Role's of the manifests. Dispose ends its ships
+ * and removes the namespace.
+ */
 export class KubernetesShips implements AsyncDisposable {
   readonly #drivers: Driver[] = [];
 
   private constructor(
     readonly namespace: TestNamespace,
+    private readonly folder: string,
     readonly options: KubernetesDriverOptions,
   ) {}
 
@@ -21,22 +30,12 @@ export class KubernetesShips implements AsyncDisposable {
     level: 'baseline' | 'restricted' = 'baseline',
   ): Promise<KubernetesShips> {
     const namespace = await TestNamespace.make(level);
-    return new KubernetesShips(namespace, {
-      kubeconfig: TEST_KUBECONFIG ?? '',
-      namespace: namespace.name,
-      deploymentId: namespace.name,
-      certificateSecret: randomBytes(32),
-      image: TEST_IMAGE,
-      storageSize: '1Gi',
-      podSecurity: 'baseline',
-      shipNetwork: 'internet',
-      shipNetworkAllow: [],
-      ephemeral: false,
-      shipEnvironment: {},
-      startTimeoutMs: 30_000,
-      logger: pino({ level: process.env.LOG_LEVEL ?? 'silent' }),
-      ...options,
-    });
+    const folder = mkdtempSync(path.join(tmpdir(), 'shipyard-test-'));
+    const kubeconfig = path.join(folder, 'kubeconfig');
+    kubectl(['-n', namespace.name, 'apply', '-f', ROLE], { kubeconfig: TEST_KUBECONFIG });
+    writeAccountKubeconfig({ namespace: namespace.name, account: 'shipyard-bay', file: kubeconfig });
+    const place = { kubeconfig, namespace: namespace.name, deploymentId: namespace.name, image: TEST_IMAGE };
+    return new KubernetesShips(namespace, folder, { ...TEST_OPTIONS, ...place, ...options });
   }
 
   /** A driver of this deployment, as every Bay has one of its own. */
@@ -58,6 +57,7 @@ export class KubernetesShips implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const driver of this.#drivers) await driver.close?.();
     await this.namespace[Symbol.asyncDispose]();
+    rmSync(this.folder, { recursive: true });
   }
 }
 
