@@ -76,11 +76,11 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'a figure comes back as a PNG',
     needs: 'cells',
     async run(session) {
-      const { images, success } = await session.runCell(
+      const { images, success, error } = await session.runCell(
         'import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()',
         { timeoutSeconds: 120 },
       );
-      same([success, images.length], [true, 1]);
+      same({ success, error, images: images.length }, { success: true, error: '', images: 1 });
       same(
         Buffer.from(images[0] ?? '', 'base64')
           .subarray(1, 4)
