@@ -7,6 +7,7 @@ the key, belongs to the session's user from its first moment. Without --stock th
 start, the process leaves with CANNOT_START before it has answered anything, and the agent asks for the stock kernel.
 """
 
+import gc
 import os
 import sys
 import traceback
@@ -25,11 +26,15 @@ def main(argv):
         # As ours: a file of past inputs, synced to the disk for each cell, would be the log's double.
         history = "--HistoryManager.enabled=False"
         os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", history, *arguments])
+    # What is imported stays: looking through it again and again would cost a tenth of the start.
+    gc.disable()
     try:
         from shipyard_kernel import app
     except BaseException:
         traceback.print_exc()
         sys.exit(CANNOT_START)
+    gc.freeze()
+    gc.enable()
     # As in any kernel: the working directory first, and nothing of ours in the way of the user's imports.
     sys.path[0] = ""
     app.run(arguments)

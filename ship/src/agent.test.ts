@@ -252,6 +252,27 @@ describe('the agent', () => {
     expect(other.opened.map(({ sessionId }) => sessionId)).toEqual(['first', 'second']);
   });
 
+  it('starts the kernel of that session ahead, and drops it when a command comes before any cell', async () => {
+    const firstSession = { sessionId: 's', uid: 1001, homeName: 'h1' };
+    await using other = await AgentBench.start({ config: { firstSession, incarnation: 1 } });
+    await until(() => other.kernels.prepared.has('s'));
+    const { ship, executions } = await other.clients();
+    await ship.bindSession({ fence: { incarnation: 1, number: 1 }, ...firstSession });
+    void drain(executions.startExecution(command('a'))).catch(() => undefined);
+    await until(() => other.commands.begun.length === 1);
+    expect(other.kernels.prepared.has('s')).toBe(false);
+    other.commands.work('a').finish();
+  });
+
+  it('starts none ahead in a later life, whose home may hold what runs when Python starts', async () => {
+    const firstSession = { sessionId: 's', uid: 1001, homeName: 'h1' };
+    await using other = await AgentBench.start({ config: { firstSession, incarnation: 2 } });
+    await until(() => other.opened.length > 0);
+    const { ship } = await other.clients();
+    await ship.bindSession({ fence: { incarnation: 2, number: 1 }, ...firstSession });
+    expect([...other.kernels.prepared]).toEqual([]);
+  });
+
   it('shares its socket with other users where it is told to', async () => {
     const path = join(bench.directory, 'shared', 'agent.sock');
     await using other = await AgentBench.start({ config: { listen: { kind: 'unix', path, shared: true } } });

@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import type { FileServiceDefinition } from '../../proto/gen/shipyard/execution/v1/file_service.js';
 import type { Implementation } from '../../proto/rpc/definition.js';
 import type { RpcServer } from '../../proto/rpc/grpc-server.js';
@@ -10,6 +11,7 @@ import type { KernelService, WorkKind } from './executions/execution.js';
 import { ExecutionRegistry } from './executions/execution-registry.js';
 import { STOP_GRACE_MS } from './executions/execution-task.js';
 import { FenceGuard } from './fence-guard.js';
+import { prepareKernel, prepareRunner } from './first-session.js';
 import { KernelChanges } from './kernel-changes.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { once } from './once.js';
@@ -51,6 +53,8 @@ export async function startAgent(
     once(() => parts.runners({ config, log })),
     config.maxSessionNum,
   );
+  const firstRunner = config.firstSession && prepareRunner(sessions, config.firstSession, log);
+  if (firstRunner) await setImmediate(); // its process starts beside all that is loaded now
   const kernelChanges = new KernelChanges();
   let kernels: KernelService | undefined;
   const partDeps: PartDeps = {
@@ -90,11 +94,9 @@ export async function startAgent(
     },
   });
   registry.open();
-  // A failure is told to Bay when it binds the session, which tries again.
-  if (config.firstSession)
-    sessions
-      .bind(config.firstSession)
-      .catch((error: unknown) => log.warn({ err: error }, 'the first session could not be prepared'));
+  // In a later life its home may hold what runs when Python starts, and nobody asked for that.
+  if (config.firstSession && firstRunner && config.incarnation === 1)
+    void prepareKernel({ registry, python }, config.firstSession.sessionId, firstRunner);
 
   const stopping = new AbortController();
   const endSession = async (sessionId: string): Promise<void> => {

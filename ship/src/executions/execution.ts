@@ -85,6 +85,10 @@ export type BackgroundSink = Pick<ExecutionHandle, 'append' | 'output'>;
 export interface KernelService {
   /** The session's kernel, made where there is none; answers when it is ready. */
   start(sessionId: string): Promise<Kernel>;
+  /** Starts a kernel ahead of the session's first cell. It is nobody's, in no list and without a generation, until a cell takes it. */
+  prepare(sessionId: string): void;
+  /** Ends what `prepare` started and no cell took. */
+  dropPrepared(sessionId: string): void;
   /**
    * Ends the kernel (its running cell ends with WorkEnd.kernelRestarted) and answers when the next generation is ready.
    * Queued cells were ended by the caller; a cell that begins meanwhile waits for the new kernel. Makes one where there is none.

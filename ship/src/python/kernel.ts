@@ -11,14 +11,15 @@ import { toObject, type KernelReply, type RequestType } from './wire.js';
 
 export interface KernelOptions {
   readonly runner: SessionRunner;
-  readonly generation: number;
+  /** Tells its sockets from those of the session's other kernels. */
+  readonly number: number;
   /** What to start first; where ours does not come up, a stock one is tried. */
   readonly variant: Variant;
   readonly background: BackgroundSink;
   readonly log: Log;
   /** Aborts the start. */
   readonly signal: AbortSignal;
-  readonly onChange: () => void;
+  readonly onChange: (kernel: Kernel) => void;
 }
 
 /** A kernel that has not answered after this does not come. */
@@ -33,7 +34,8 @@ const SHUTDOWN_MS = 300;
 
 /** A session's kernel from its first answer to the end of its process. */
 export class Kernel implements CellKernel {
-  readonly generation: number;
+  /** Given by whoever makes it the session's kernel; 0 until then. */
+  generation = 0;
   readonly ours: boolean;
   readonly #options: KernelOptions;
   #launched!: Launched;
@@ -56,7 +58,6 @@ export class Kernel implements CellKernel {
 
   private constructor(options: KernelOptions, variant: Variant) {
     this.#options = options;
-    this.generation = options.generation;
     this.ours = variant === 'shipyard';
     this.gone = new Promise((resolve) => (this.#markGone = resolve));
   }
@@ -67,28 +68,33 @@ export class Kernel implements CellKernel {
    * @throws Error that says why neither came up
    */
   static async start(options: KernelOptions): Promise<Kernel> {
-    if (options.variant === 'stock') return Kernel.#startVariant(options, 'stock');
     try {
-      return await Kernel.#startVariant(options, 'shipyard');
+      return await Kernel.startWithoutFallback(options);
     } catch (error) {
       options.signal.throwIfAborted();
-      options.log.warn({ generation: options.generation, reason: String(error) }, 'falling back to a stock kernel');
+      if (options.variant === 'stock') throw error;
+      options.log.warn({ kernel: options.number, reason: String(error) }, 'falling back to a stock kernel');
       return Kernel.#startVariant(options, 'stock');
     }
+  }
+
+  /** @throws Error that says why it did not come up */
+  static startWithoutFallback(options: KernelOptions): Promise<Kernel> {
+    return Kernel.#startVariant(options, options.variant);
   }
 
   static async #startVariant(options: KernelOptions, variant: Variant): Promise<Kernel> {
     const kernel = new Kernel(options, variant);
     kernel.#launched = await launch({
       runner: options.runner,
-      generation: options.generation,
+      number: options.number,
       variant,
       handlers: {
         iopub: (message) => kernel.#onIopub(message),
         shell: (message) => kernel.#onShell(message),
         stdin: (message) => kernel.#onStdin(message),
       },
-      onFault: (error) => options.log.warn({ generation: options.generation, reason: String(error) }, 'kernel channel'),
+      onFault: (error) => options.log.warn({ kernel: options.number, reason: String(error) }, 'kernel channel'),
     });
     void kernel.#watch();
     const limit = timeoutSignal(START_TIMEOUT_MS, options.signal);
@@ -171,7 +177,7 @@ export class Kernel implements CellKernel {
     this.#launched.process.workBegins();
     // The process may have gone since the caller looked.
     if (this.#exit !== undefined) void this.gone.then(() => this.#bury(cell));
-    this.#options.onChange();
+    this.#options.onChange(this);
     return cell;
   }
 
@@ -179,7 +185,7 @@ export class Kernel implements CellKernel {
     if (this.#cell !== cell) return;
     this.#cell = undefined;
     if (executionCount > 0) this.#executionCount = executionCount;
-    this.#options.onChange();
+    this.#options.onChange(this);
   }
 
   nextId(): string {
@@ -250,7 +256,7 @@ export class Kernel implements CellKernel {
   async #watch(): Promise<void> {
     const exit = await this.#launched.process.exited;
     this.#exit = exit;
-    this.#options.onChange();
+    this.#options.onChange(this);
     await this.#quiet();
     if (this.#cell) this.#bury(this.#cell);
     this.#launched.channels.close();

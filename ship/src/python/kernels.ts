@@ -2,10 +2,11 @@ import type { Kernel as KernelSnapshot } from '../../../proto/gen/shipyard/execu
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import type { BackgroundSink, KernelService } from '../executions/execution.js';
 import type { Log } from '../part-deps.js';
-import type { SessionDirectory } from '../workspace/session-runner.js';
+import type { SessionDirectory, SessionRunner } from '../workspace/session-runner.js';
 import { Generations } from './generations.js';
-import { Kernel } from './kernel.js';
+import { Kernel, type KernelOptions } from './kernel.js';
 import type { Variant } from './launch.js';
+import { SpareKernel } from './spare-kernel.js';
 
 export interface KernelsDeps {
   readonly stateDir: string;
@@ -26,6 +27,8 @@ export interface AcquireOptions {
 interface Slot {
   readonly sessionId: string;
   kernel: Kernel | undefined;
+  /** Started ahead of the first cell; no part of the session until a cell takes it. */
+  spare: SpareKernel | undefined;
   /** While a kernel is coming up. */
   starting: KernelSnapshot | undefined;
   last: Promise<unknown>;
@@ -39,6 +42,7 @@ export class Kernels implements KernelService {
   readonly #generations: Generations;
   readonly #slots = new Map<string, Slot>();
   readonly #listeners = new Set<(kernel: KernelSnapshot) => void>();
+  #started = 0;
 
   constructor(deps: KernelsDeps) {
     this.#deps = deps;
@@ -76,6 +80,21 @@ export class Kernels implements KernelService {
     return kernel.snapshot();
   }
 
+  prepare(sessionId: string): void {
+    const slot = this.#slot(sessionId);
+    if (slot.spare || slot.kernel || slot.acts > 0) return;
+    slot.spare = new SpareKernel(async (dropped) => {
+      const signal = AbortSignal.any([slot.ended.signal, dropped]);
+      return Kernel.startWithoutFallback(this.#options(slot, await this.#deps.sessions.runner(sessionId), signal));
+    });
+  }
+
+  dropPrepared(sessionId: string): void {
+    const slot = this.#slots.get(sessionId);
+    slot?.spare?.drop();
+    if (slot) slot.spare = undefined;
+  }
+
   async restart(sessionId: string): Promise<KernelSnapshot> {
     const slot = this.#slot(sessionId);
     const kernel = await this.#act(slot, async () => {
@@ -110,6 +129,7 @@ export class Kernels implements KernelService {
     const slot = this.#slots.get(sessionId);
     if (!slot) return;
     slot.ended.abort(new Error('the session ended'));
+    this.dropPrepared(sessionId);
     await this.#act(slot, async () => slot.kernel?.end());
     // Not one that came back meanwhile.
     if (this.#slots.get(sessionId) === slot) this.#slots.delete(sessionId);
@@ -126,6 +146,7 @@ export class Kernels implements KernelService {
     const slot: Slot = {
       sessionId,
       kernel: undefined,
+      spare: undefined,
       starting: undefined,
       // A session that comes back waits until the old one is gone.
       last: known?.last ?? Promise.resolve(),
@@ -152,17 +173,8 @@ export class Kernels implements KernelService {
     this.#changed(slot.starting);
     const started = performance.now();
     try {
-      const kernel: Kernel = await Kernel.start({
-        runner,
-        generation,
-        variant: this.#deps.launcher,
-        background: this.#deps.background(sessionId),
-        log: this.#deps.log,
-        signal: slot.ended.signal,
-        onChange: () => {
-          if (slot.kernel?.generation === generation) this.#changed(slot.kernel.snapshot());
-        },
-      });
+      const kernel = (await takeSpare(slot)) ?? (await Kernel.start(this.#options(slot, runner, slot.ended.signal)));
+      kernel.generation = generation;
       slot.kernel = kernel;
       this.#deps.log.info(
         {
@@ -193,9 +205,30 @@ export class Kernels implements KernelService {
     }
   }
 
+  #options(slot: Slot, runner: SessionRunner, signal: AbortSignal): KernelOptions {
+    return {
+      runner,
+      number: ++this.#started,
+      variant: this.#deps.launcher,
+      background: this.#deps.background(slot.sessionId),
+      log: this.#deps.log,
+      signal,
+      onChange: (kernel) => {
+        if (slot.kernel === kernel) this.#changed(kernel.snapshot());
+      },
+    };
+  }
+
   #changed(kernel: KernelSnapshot): void {
     for (const listener of this.#listeners) listener(kernel);
   }
+}
+
+async function takeSpare(slot: Slot): Promise<Kernel | undefined> {
+  const { spare } = slot;
+  const kernel = await spare?.take();
+  if (slot.spare === spare) slot.spare = undefined;
+  return kernel;
 }
 
 function isWanted(kernel: Kernel, generation: number): boolean {

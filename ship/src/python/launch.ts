@@ -20,7 +20,8 @@ export interface Launched {
 
 export interface LaunchOptions {
   readonly runner: SessionRunner;
-  readonly generation: number;
+  /** Tells its sockets from those of the session's other kernels. */
+  readonly number: number;
   readonly variant: Variant;
   readonly handlers: ChannelHandlers;
   readonly onFault: (error: unknown) => void;
@@ -32,8 +33,8 @@ const LAST_WORDS_BYTES = 16 * 1024;
 
 /** Starts the process and connects; whether a kernel answers is for the caller to see. */
 export async function launch(options: LaunchOptions): Promise<Launched> {
-  const { runner, generation, variant } = options;
-  const name = variant === 'stock' ? `s${generation}` : `k${generation}`;
+  const { runner, number, variant } = options;
+  const name = variant === 'stock' ? `s${number}` : `k${number}`;
   const inside = path.posix.join(runner.socketDir.inside, name);
   const outside = path.join(runner.socketDir.outside, name);
   for (const side of [inside, outside]) {

@@ -134,7 +134,17 @@ export class AgentBench {
 export class ScriptedKernels implements KernelService {
   readonly #kernels = new Map<string, Kernel>();
   readonly #listeners = new Set<(kernel: Kernel) => void>();
+  /** Sessions whose kernel was started ahead, as long as nothing dropped it. */
+  readonly prepared = new Set<string>();
   restarts = 0;
+
+  prepare(sessionId: string): void {
+    this.prepared.add(sessionId);
+  }
+
+  dropPrepared(sessionId: string): void {
+    this.prepared.delete(sessionId);
+  }
 
   async start(sessionId: string): Promise<Kernel> {
     return this.get(sessionId) ?? this.#put(sessionId, 1);

@@ -1,3 +1,4 @@
+import { chmodSync, chownSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { chmod, chown, lstat, mkdir, rm, writeFile } from 'node:fs/promises';
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
@@ -32,7 +33,7 @@ const run = promisify(execFile);
 
 /**
  * Makes the directories of a session where they are missing: the home with the session's owner and 0700, and those of
- * this incarnation.
+ * this incarnation. In a container it does so without ever waiting, since the agent's start goes on after it.
  *
  * @param number tells the sessions of one agent apart; part of a socket's path, so short
  */
@@ -54,13 +55,13 @@ export async function prepareSessionLayout(
   };
   checkSocketPath(sockets);
 
-  await rm(scratchDir, { recursive: true, force: true });
+  rmSync(scratchDir, { recursive: true, force: true });
   if (config.sandbox.kind === 'uid') {
     if (sessionOwner(config, binding) === undefined)
       throw new StatusError('SHIP_START_FAILED', `uid ${binding.uid} is the agent's own, and cannot be a session's`);
-    for (const passed of [config.runDir, join(config.runDir, 's')]) await makeOwnDirectory(passed, 0o711);
+    for (const passed of [config.runDir, join(config.runDir, 's')]) makeOwnDirectory(passed, 0o711);
     // The home and the directory of sockets are the runner's to make (own_user.py).
-    for (const shared of [config.homesDir, scratchDir]) await makeOwnDirectory(shared, 0o731);
+    for (const shared of [config.homesDir, scratchDir]) makeOwnDirectory(shared, 0o731);
     return layout;
   }
   const owner = sessionOwner(config, binding);
@@ -94,14 +95,14 @@ export function sessionOwner(config: AgentConfig, binding: SessionBinding): numb
  * Makes a directory of the agent's user and group, who alone may look into it, with the rights to make entries and to
  * pass that the mode gives to the group and to others.
  */
-async function makeOwnDirectory(path: string, mode: number): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
-  const status = await lstat(path);
+function makeOwnDirectory(path: string, mode: number): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  const status = lstatSync(path);
   if (!status.isDirectory() || status.uid !== currentUid())
     throw new StatusError('SHIP_START_FAILED', `${path} is not a directory of the agent's user (uid ${currentUid()})`);
   // A volume may give its own group to all that is made in it.
-  if (status.gid !== process.getgid!()) await chown(path, status.uid, process.getgid!());
-  if ((status.mode & 0o7777) !== mode) await chmod(path, mode);
+  if (status.gid !== process.getgid!()) chownSync(path, status.uid, process.getgid!());
+  if ((status.mode & 0o7777) !== mode) chmodSync(path, mode);
 }
 
 async function prepareHome(home: string, owner: number | undefined): Promise<void> {
