@@ -30,8 +30,13 @@ export async function removeTestNetwork({ socketPath }) {
   const networks = await ask(socketPath, '/networks');
   if (!networks.some(({ Name }) => Name === TEST_NETWORK)) return;
   await ask(socketPath, `/networks/${TEST_NETWORK}`, 'DELETE');
+  removeFilterOf(TEST_NETWORK);
+}
+
+/** Removes the filter of a network that is gone, as the next start of a Bay would. */
+export function removeFilterOf(network) {
   // As network-policy.ts of the driver names them.
-  const mark = createHash('sha256').update(TEST_NETWORK).digest('hex').slice(0, 8);
+  const mark = createHash('sha256').update(network).digest('hex').slice(0, 8);
   for (const table of lines('nft', ['list', 'tables'], new RegExp(` shipyard_\\w+_${mark}$`)))
     spawnSync('nft', ['delete', ...table.split(' ')], { env: ENVIRONMENT });
 }

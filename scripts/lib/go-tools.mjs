@@ -1,10 +1,13 @@
 import { spawnSync } from 'node:child_process';
+import { renameSync } from 'node:fs';
 import path from 'node:path';
 import { root, runQuietly, works } from './run.mjs';
 
 /** Programs that the tests use beside ours, and that Go builds from its module proxy. */
 const TOOLS = {
   grpcurl: { module: 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3', version: ['-version'] },
+  // As a program of its own; Docker's command would take it for a plug-in as well.
+  'docker-compose': { module: 'github.com/docker/compose/v2/cmd@v2.32.4', version: ['version'] },
   helm: { module: 'helm.sh/helm/v3/cmd/helm@v3.16.4', version: ['version'] },
 };
 
@@ -21,7 +24,11 @@ export function ensureGoTool(name) {
   const { module, version } = TOOLS[name];
   if (works(path.join(toolsFolder, name), version)) return true;
   if (!works('go', ['version'])) return false;
-  return runQuietly(`Building ${name}`, 'go', ['install', module], { env: { ...process.env, GOBIN: toolsFolder } });
+  const env = { ...process.env, GOBIN: toolsFolder };
+  if (!runQuietly(`Building ${name}`, 'go', ['install', module], { env })) return false;
+  const built = path.basename(module).split('@')[0]; // Go names a program by the last part of its path
+  if (built !== name) renameSync(path.join(toolsFolder, built), path.join(toolsFolder, name));
+  return true;
 }
 
 /** The folder with the files of a module, for instance `sigs.k8s.io/gateway-api@v1.2.1`; undefined where Go cannot get it. */

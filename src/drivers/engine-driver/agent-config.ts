@@ -10,7 +10,7 @@ export function agentConfigFor(
   ship: Ship,
   { token, firstSession }: Pick<StartOptions, 'token' | 'firstSession'>,
   place: { readonly network: 'none' | 'internet' | 'open'; readonly environment: Readonly<Record<string, string>> },
-  options: EngineDriverOptions,
+  options: Pick<EngineDriverOptions, 'executionLogMaxBytes' | 'shipLogMaxBytes' | 'ephemeral' | 'logLevel'>,
 ): z.input<typeof agentConfigSchema> {
   return {
     shipId: ship.id,

@@ -1,0 +1,72 @@
+/** compose.yaml as it stands: one command, a token of one's own, and a ship that answers. */
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { removeFilterOf } from '../../scripts/lib/engine-traces.mjs';
+import { works } from '../../scripts/lib/run.mjs';
+import { unless } from '../../scripts/lib/unless.mjs';
+import { eventually } from './testing/processes.js';
+import { TEST_DRIVER } from './testing/test-engine.js';
+
+const run = promisify(execFile);
+const file = path.resolve(import.meta.dirname, '../../compose.yaml');
+const why = !TEST_DRIVER.startsWith('docker')
+  ? 'needs Docker: npm run test:docker'
+  : works('docker-compose', ['version'])
+    ? undefined
+    : 'no docker-compose here';
+
+/** Of this test alone, beside whatever else runs on the machine. */
+const NAME = 'shipyard-compose-test';
+const ADDRESS = '127.0.0.77';
+
+describe('compose.yaml', () => {
+  const token = randomBytes(24).toString('base64url');
+  const ships = mkdtempSync(path.join(tmpdir(), 'shipyard-compose-'));
+  afterAll(() => rmSync(ships, { recursive: true, force: true }));
+
+  const compose = async (args: string[], environment: Record<string, string> = { ACCESS_TOKEN: token }) => {
+    const { ACCESS_TOKEN: _, ...rest } = process.env;
+    const env = {
+      ...rest,
+      ...environment,
+      BAY_ADDRESS: ADDRESS,
+      DOCKER_NETWORK: NAME,
+      DOCKER_SOCKET: process.env.DOCKER_HOST?.replace(/^unix:\/\//, '') ?? '/var/run/docker.sock',
+      SHIP_DATA_DIR: ships,
+    };
+    return run('docker-compose', ['-p', NAME, '-f', file, ...args], { env, timeout: 100_000 });
+  };
+  const ask = (method: string, route: string, body?: object, authorization = `Bearer ${token}`) =>
+    fetch(`http://${ADDRESS}:8156${route}`, {
+      method,
+      headers: { authorization, 'x-session-id': 'compose', 'content-type': 'application/json' },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
+
+  unless(why, it)('does not start without a token, and says what to do', async () => {
+    await expect(compose(['up', '-d'], {})).rejects.toMatchObject({
+      stderr: expect.stringContaining('set a token of your own') as string,
+    });
+  });
+
+  unless(why, it)('brings up Bay, which is healthy and gives whoever has the token a ship that answers', async () => {
+    try {
+      await compose(['up', '-d', '--wait']);
+      await eventually('Bay is ready', async () => (await ask('GET', '/ready').catch(() => undefined))?.ok === true);
+      expect((await ask('GET', '/ships', undefined, 'Bearer wrong')).status).toBe(401);
+      const created = await ask('POST', '/ship', { ttl: 600 });
+      expect(created.status).toBe(201);
+      const { id } = (await created.json()) as { id: string };
+      const answer = await ask('POST', `/ship/${id}/exec`, { type: 'ipython/exec', payload: { code: '6*7' } });
+      expect(await answer.text()).toContain('"text":"42"');
+      expect((await ask('DELETE', `/ship/${id}`)).ok).toBe(true);
+    } finally {
+      await compose(['down', '--volumes', '--timeout', '20']);
+      removeFilterOf(NAME);
+    }
+  });
+});
