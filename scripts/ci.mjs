@@ -16,7 +16,10 @@ const STAGES = {
     run('npm', ['run', '--silent', 'demo']);
   },
   docker: () => run('npm', ['run', '--silent', 'test:docker']),
-  podman: () => run('npm', ['run', '--silent', 'test:podman']),
+  podman: () => {
+    run('npm', ['run', '--silent', 'test:podman']);
+    run(process.execPath, ['scripts/test-engine.mjs', 'podman-rootless']);
+  },
   kubernetes: () => run('npm', ['run', '--silent', 'test:kubernetes']),
   bench: () => run('npm', ['run', '--silent', 'bench', '--', '--quick']),
   node22: () => run(process.execPath, ['scripts/test-on-node.mjs', '22']),

@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /** Root has no rootless engine: this system user has it, who has nothing else. */
 export const ROOTLESS_USER = 'shipyard-rootless';
 export const ROOTLESS_HOME = `/var/lib/${ROOTLESS_USER}`;
+const RUNTIME = path.join(ROOTLESS_HOME, 'runtime');
 
 const LOW_LIMITS = '["nofile=4096:4096","nproc=4096:4096"]';
 
@@ -27,10 +28,42 @@ export function engineCommand(kind, place) {
   // Where Podman chooses for itself it takes vfs for a user, which copies the image for every container.
   const storage = kind === 'podman-rootless' ? ['--storage-driver', 'overlay'] : [];
   const folders = ['--root', place.data, '--runroot', place.run, '--tmpdir', path.join(place.run, 'tmp'), ...storage];
-  const service = ['podman', ...folders, 'system', 'service', '--time=0', `unix://${place.socket}`];
+  const podman = ['podman', ...folders, 'system', 'service', '--time=0', `unix://${place.socket}`];
   // A shell's pid becomes the service's.
-  const command = ['sh', '-c', 'echo $$ > "$0" && exec "$@"', place.pid, ...service];
-  return kind === 'podman-rootless' && process.getuid() === 0 ? asRootlessUser(command, env, place) : { command, env };
+  const command = ['sh', '-c', 'echo $$ > "$0" && exec "$@"', place.pid, ...podman];
+  if (!isOfRootlessUser(kind)) return { command, env };
+  const { uid, gid } = rootlessUser();
+  for (const folder of [ROOTLESS_HOME, place.folder, place.data, place.run, place.users, RUNTIME]) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    chownSync(folder, uid, gid);
+  }
+  const service = asRootlessUser(command, env);
+  return { ...service, command: withTunnels(service.command, place.folder) };
+}
+
+/**
+ * Users' containers have no network where only root may open the device of tunnels; on most machines everybody may. The
+ * command finds it so, and nobody else.
+ */
+function withTunnels(command, folder) {
+  const device = '/dev/net/tun';
+  if (!existsSync(device) || (statSync(device).mode & 0o006) === 0o006) return command;
+  const script =
+    'mount -t tmpfs tun "$0" && mknod -m 666 "$0/tun" c 10 200 && mount --bind "$0/tun" /dev/net/tun && exec "$@"';
+  const own = path.join(folder, 'tun');
+  mkdirSync(own, { recursive: true });
+  return ['unshare', '--mount', 'sh', '-c', script, own, ...command];
+}
+
+/** Whether this engine belongs to that user, and not to us. */
+export const isOfRootlessUser = (kind) => kind === 'podman-rootless' && process.getuid() === 0;
+
+/** A command as that user runs it. */
+export function asRootlessUser(command, env) {
+  const { uid, gid } = rootlessUser();
+  const become = ['setpriv', '--reuid', `${uid}`, '--regid', `${gid}`, '--init-groups', '--'];
+  const own = { HOME: ROOTLESS_HOME, XDG_RUNTIME_DIR: RUNTIME, XDG_CACHE_HOME: undefined, XDG_CONFIG_HOME: undefined };
+  return { command: [...become, ...command], env: { ...env, ...own } };
 }
 
 /** What a machine without systemd, with the old control groups or with low limits needs; harmless on others. */
@@ -57,26 +90,6 @@ function isBelow(row, wanted) {
     .split('\n')
     .find((text) => text.startsWith(row));
   return Number(line?.slice(row.length).trim().split(/\s+/)[1]) < wanted;
-}
-
-function asRootlessUser(command, env, place) {
-  const { uid, gid } = rootlessUser();
-  const runtime = path.join(place.folder, 'runtime');
-  for (const folder of [ROOTLESS_HOME, place.folder, place.data, place.run, place.users, runtime]) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    chownSync(folder, uid, gid);
-  }
-  const become = ['setpriv', '--reuid', `${uid}`, '--regid', `${gid}`, '--init-groups', '--'];
-  return {
-    command: [...become, ...command],
-    env: {
-      ...env,
-      HOME: ROOTLESS_HOME,
-      XDG_RUNTIME_DIR: runtime,
-      XDG_CACHE_HOME: undefined,
-      XDG_CONFIG_HOME: undefined,
-    },
-  };
 }
 
 /** Makes the user where it is missing, with a range of subordinate uids. */

@@ -11,7 +11,7 @@ import { spawn } from 'node:child_process';
 import { alone } from './alone.mjs';
 import { ask } from './engine-api.mjs';
 import { installEngine } from './engine-packages.mjs';
-import { engineCommand, ROOTLESS_HOME } from './engine-commands.mjs';
+import { engineCommand, isOfRootlessUser, ROOTLESS_HOME } from './engine-commands.mjs';
 import { say, step } from './log.mjs';
 
 /** @typedef {'docker' | 'podman' | 'podman-rootless'} EngineKind */
@@ -92,7 +92,11 @@ function socketsOf(kind) {
     case 'podman':
       return [...named('CONTAINER_HOST'), ...(root ? ['/run/podman/podman.sock'] : []), own];
     case 'podman-rootless':
-      return [...(!root && runtime ? [`${runtime}/podman/podman.sock`] : []), own];
+      return [
+        ...(root ? [] : named('CONTAINER_HOST')),
+        ...(!root && runtime ? [`${runtime}/podman/podman.sock`] : []),
+        own,
+      ];
     default:
       throw new Error(`no such engine: ${kind}`);
   }
@@ -106,14 +110,17 @@ async function versionAt(socketPath) {
 
 function placeOf(kind) {
   const cache = process.env.XDG_CACHE_HOME ?? path.join(homedir(), '.cache');
-  const rootless = kind === 'podman-rootless' && process.getuid() === 0;
-  const folder = rootless ? path.join(ROOTLESS_HOME, 'engine') : path.join(cache, 'shipyard/engines', kind);
+  const folder = isOfRootlessUser(kind)
+    ? path.join(ROOTLESS_HOME, 'engine')
+    : path.join(cache, 'shipyard/engines', kind);
   return {
     folder,
     data: path.join(folder, 'data'),
     run: path.join(folder, 'run'),
     socket: path.join(folder, `${kind}.sock`),
     pid: path.join(folder, 'pid'),
+    /** Of what holds the user namespace of a Podman without root, and outlives it. */
+    pausePid: path.join(folder, 'run/tmp/pause.pid'),
     log: path.join(folder, 'log'),
     users: path.join(folder, 'users'),
   };
@@ -146,7 +153,7 @@ async function start(kind, place) {
  * A shell that lives as long as we need the engine, also if we are killed: at the end of its input it gives up our claim,
  * and ends the engine where no other claim is left.
  */
-function hold({ users, pid, folder }) {
+function hold({ users, pid, pausePid, folder }) {
   const script = `
     echo $$ > "$1/$$"
     read -r word
@@ -158,8 +165,9 @@ function hold({ users, pid, folder }) {
     done
     engine=$(cat "$2") && tr '\\0' ' ' < "/proc/$engine/cmdline" | grep -qF "$3" && kill -TERM "$engine" || exit 0
     tries=0
-    while kill -0 "$engine" 2> /dev/null && [ $tries -lt 200 ]; do tries=$((tries + 1)); sleep 0.05; done`;
-  const holder = spawn('sh', ['-c', script, 'sh', users, pid, folder], {
+    while kill -0 "$engine" 2> /dev/null && [ $tries -lt 200 ]; do tries=$((tries + 1)); sleep 0.05; done
+    pause=$(cat "$4" 2> /dev/null) && grep -q podman "/proc/$pause/comm" 2> /dev/null && kill "$pause"`;
+  const holder = spawn('sh', ['-c', script, 'sh', users, pid, folder, pausePid], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   });
