@@ -34,15 +34,17 @@ export async function prepareKernel(
   sessionId: string,
   runner: Promise<SessionRunner | undefined>,
 ): Promise<void> {
-  let kernels: KernelService | undefined;
   let untouched = true;
+  let drop = (): void => undefined;
   const forget = registry.onChange((execution) => {
     if (execution.sessionId !== sessionId) return;
     forget();
     untouched = false;
-    if (execution.kind !== ExecutionKind.CELL) kernels?.dropPrepared(sessionId);
+    if (execution.kind !== ExecutionKind.CELL) drop();
   });
   if (!(await runner)) return forget();
-  kernels = (await python()).kernels;
-  if (untouched) kernels.prepare(sessionId);
+  const { kernels } = await python();
+  if (!untouched) return;
+  kernels.prepare(sessionId);
+  drop = () => kernels.dropPrepared(sessionId);
 }

@@ -7,11 +7,16 @@ const PAUSE_GROWS = 1.5;
 const LONGEST_PAUSE_MS = 40;
 /** A connection on which nothing comes for so long is tried again. */
 const SILENCE_MS = 2_000;
+/** An HTTP/2 client's first words, with empty settings; agents of all versions answer them. */
+const GREETING = Buffer.concat([
+  Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+  Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]),
+]);
 
 /**
  * Answers when the agent itself answers there. A connection alone says nothing, since an engine's proxy takes it before
- * anybody listens behind it: the agent speaks first. With TLS, where it waits for a client to show who it is, nothing
- * stands between.
+ * anybody listens behind it: the agent must have said something. With TLS, where it waits for a client to show who it is,
+ * nothing stands between.
  *
  * @param onSign takes a function to call whenever something tells that it may be ready by now, as what it writes
  */
@@ -64,8 +69,9 @@ class Sign {
 
 function speaks(endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
   const target = endpoint.kind === 'unix' ? { path: endpoint.path } : { host: endpoint.host, port: endpoint.port };
-  const sign = endpoint.kind === 'tcp' && endpoint.tls ? 'connect' : 'data';
+  const withTls = endpoint.kind === 'tcp' && endpoint.tls !== undefined;
   const socket = createConnection(target);
+  if (!withTls) socket.write(GREETING);
   return new Promise((resolve) => {
     const end = (answer: boolean) => {
       signal.removeEventListener('abort', abort);
@@ -75,7 +81,7 @@ function speaks(endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
     const abort = () => end(false);
     signal.addEventListener('abort', abort, { once: true });
     socket.setTimeout(SILENCE_MS, () => end(false));
-    socket.once(sign, () => end(true));
+    socket.once(withTls ? 'connect' : 'data', () => end(true));
     socket.once('error', () => end(false));
     socket.once('close', () => end(false));
   });
