@@ -59,6 +59,16 @@ describe('FileChannel', () => {
     expect(await upload()).toBe('over 3');
   });
 
+  it('lets go of a caller who leaves while it dials', async () => {
+    const silent = new FileChannel(() => new Promise(() => undefined));
+    const leaving = new AbortController();
+    const upload = createClient(FileServiceDefinition, silent).upload((async function* () {})(), {
+      signal: leaving.signal,
+    });
+    leaving.abort(new StatusError('CANCELLED', 'the caller left'));
+    await expect(upload).rejects.toMatchObject({ reason: 'CANCELLED' });
+  });
+
   it('leaves no connection behind when it is closed, also one that was being dialled', async () => {
     const late = upload();
     channel.close();

@@ -5,6 +5,7 @@
 import type { Transport } from '../../proto/rpc/client.js';
 import type { CallOptions } from '../../proto/rpc/definition.js';
 import type { Method } from '../../proto/rpc/service.js';
+import { orAborted } from './or-aborted.js';
 
 /** A transport that may have ended. */
 export interface Connection extends Transport {
@@ -23,11 +24,11 @@ export class FileChannel implements Transport {
   }
 
   async unary(method: Method, request: unknown, options?: CallOptions): Promise<unknown> {
-    return (await this.#open()).unary(method, request, options);
+    return (await this.#open(options?.signal)).unary(method, request, options);
   }
 
   async *stream(method: Method, request: unknown, options?: CallOptions): AsyncGenerator<unknown, void, undefined> {
-    yield* (await this.#open()).stream(method, request, options);
+    yield* (await this.#open(options?.signal)).stream(method, request, options);
   }
 
   /** Calls in progress fail. */
@@ -39,18 +40,19 @@ export class FileChannel implements Transport {
     );
   }
 
-  async #open(): Promise<Connection> {
-    const dialling = (this.#connection ??= this.#dial());
-    try {
-      const connection = await dialling;
-      if (this.#isClosed) connection.close(); // its calls say so
-      if (connection.isOpen || this.#isClosed) return connection;
-    } catch (error) {
-      this.#forget(dialling);
-      throw error;
-    }
-    this.#forget(dialling);
-    return this.#open();
+  /** The connection that is there, or a new one; one that ends as soon as it is dialled says so to the call. */
+  async #open(signal: AbortSignal | undefined): Promise<Connection> {
+    const known = this.#connection;
+    if (known && (await this.#dialled(known, signal)).isOpen) return known;
+    if (known) this.#forget(known);
+    return this.#dialled((this.#connection ??= this.#dial()), signal);
+  }
+
+  async #dialled(dialling: Promise<Connection>, signal: AbortSignal | undefined): Promise<Connection> {
+    dialling.catch(() => this.#forget(dialling));
+    const connection = await (signal ? orAborted(dialling, signal) : dialling);
+    if (this.#isClosed) connection.close(); // its calls say so
+    return connection;
   }
 
   #forget(dialling: Promise<Connection>): void {

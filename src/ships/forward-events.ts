@@ -3,6 +3,7 @@ import type { CallContext } from '../../proto/rpc/definition.js';
 import { isLinkLost } from '../../proto/rpc/link-lost.js';
 import { StatusError } from '../../proto/rpc/status-error.js';
 import type { ShipCalls } from '../ship-clients/ship-link.js';
+import { endWithin } from './end-within.js';
 import { readEventHead } from './event-head.js';
 import { openSeat } from './open-seat.js';
 import type { ShipsDeps } from './ships-deps.js';
@@ -33,6 +34,9 @@ export function forwardAttach(
   });
 }
 
+/** For a call's own end, behind its last event. */
+const END_MS = 250;
+
 interface Reading {
   /** The first number wanted. */
   readonly next: number;
@@ -62,8 +66,7 @@ async function* forwardEvents(
         held === 0 ? reading.open(calls, ctx.signal) : calls.executions.attachExecution(attach, { signal: ctx.signal });
       let hasEnded = false;
       try {
-        // To the call's own end, which comes with the last event: leaving it would send the ship a cancel.
-        for await (const event of events) {
+        for await (const event of endWithin(events, END_MS, () => hasEnded)) {
           const { sequence, ended } = readEventHead(event);
           if (sequence <= held) continue;
           held = sequence;

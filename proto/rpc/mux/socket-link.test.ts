@@ -153,6 +153,23 @@ describe('mux on a bare socket', () => {
     link.connection.close();
   });
 
+  it('says why it ends a connection, whatever else arrives on it', async () => {
+    await serve();
+    const { socket, received } = await raw();
+    const long = Buffer.alloc(4);
+    long.writeUInt32LE(MAX_FRAME_BYTES + 1);
+    socket.write(Buffer.concat([PREFACE, OPEN]));
+    await until(() => received().length > PREFACE.length, 'Hello has come');
+    const closed = once(socket, 'close');
+    socket.write(long);
+    for (let piece = 0; piece < 16; piece++) {
+      socket.write(Buffer.alloc(64 * 1024));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await closed;
+    expect(received().toString('latin1')).toContain(`a frame of ${MAX_FRAME_BYTES + 1} bytes`);
+  });
+
   it('is a lost link to both sides where the socket breaks', async () => {
     await serve();
     const front = await through((bytes, to) => to.write(bytes));

@@ -18,6 +18,8 @@ export const SOCKET_BUFFER_BYTES = 256 * 1024;
 
 /** Time for the last words to reach a peer that may not read any more. */
 const LAST_WORDS_MS = 1000;
+/** Time for the peer to take what is on its way, at most SOCKET_BUFFER_BYTES, and to end its direction too. */
+const END_MS = 10_000;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -35,6 +37,7 @@ abstract class SocketLink implements FrameLink {
         for (let frame = this.#reader.next(); frame; frame = this.#reader.next()) received(frame);
       } catch (thrown) {
         const reason = StatusError.from(thrown);
+        socket.off('data', take).resume(); // what follows is no frame
         this.destroy(reason);
         closed(reason);
       }
@@ -65,7 +68,7 @@ abstract class SocketLink implements FrameLink {
   };
 
   end(): void {
-    this.socket.end();
+    endWithin(this.socket, END_MS);
   }
 
   abstract destroy(reason: StatusError): void;
@@ -132,8 +135,14 @@ export function startsLikePreface(bytes: Buffer): boolean {
 
 /** Ends a connection from the side that was dialled, and tells why. */
 export function refuse(socket: Socket, reason: StatusError): void {
-  if (socket.destroyed) return;
-  socket.end(withLength(encodeClose(0, reason)));
-  const timer = setTimeout(() => socket.destroy(), LAST_WORDS_MS).unref();
+  if (socket.destroyed || socket.writableEnded) return;
+  socket.write(withLength(encodeClose(0, reason)));
+  endWithin(socket, LAST_WORDS_MS);
+}
+
+function endWithin(socket: Socket, ms: number): void {
+  if (socket.destroyed || socket.writableEnded) return;
+  socket.end();
+  const timer = setTimeout(() => socket.destroy(), ms).unref();
   socket.once('close', () => clearTimeout(timer));
 }
