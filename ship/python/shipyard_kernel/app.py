@@ -115,10 +115,6 @@ class ShipKernel(IPythonKernel):
         }
         return {**super().kernel_info, "shipyard": info}
 
-    def _publish_status(self, status, channel, parent=None):
-        super()._publish_status(status, channel, parent)
-        getattr(self.iopub_thread, "wake", lambda: None)()
-
     def _publish_execute_input(self, code, parent, execution_count):
         content = {"code": code, "execution_count": execution_count}
         topic = self._topic("execute_input")
@@ -247,7 +243,6 @@ class ShipKernelApp(kernelapp.IPKernelApp):
         levers.pull("signatures", levers.cache_signatures)
         levers.pull("dates", levers.skip_dates)
         super().initialize(argv)
-        self.session.copy_threshold = 1 << 20
         levers.pull("broken text", levers.pack_any_text, self.session)
         levers.pull("copied messages", levers.copy_messages, self.session)
         levers.pull("names", names.install, self.shell)
