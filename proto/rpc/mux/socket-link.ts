@@ -50,12 +50,12 @@ abstract class SocketLink implements FrameLink {
     socket.resume();
   }
 
-  /** Frames of one turn of the event loop leave in one system call. */
+  /** Frames of one callback, and of what it resolves, leave in one system call. */
   write(frame: OutgoingFrame): boolean {
     if (!this.#corked) {
       this.#corked = true;
       this.socket.cork();
-      setImmediate(this.#uncork);
+      process.nextTick(this.#uncork);
     }
     let hasRoom = true;
     for (const piece of toPieces(frame)) hasRoom = this.socket.write(piece);
