@@ -7,11 +7,11 @@ import { Data } from '../gen/shipyard/mux/v1/mux.js';
 import { createClient, type Transport } from './client.js';
 import type { Client } from './definition.js';
 import { openGrpcChannel } from './grpc-client.js';
-import { startRpcServer } from './grpc-server.js';
+import { startRpcServer, type MuxServerOptions } from './grpc-server.js';
 import { inProcess } from './in-process.js';
 import { dialSocket } from './mux/dial-socket.js';
 import { MuxConnection } from './mux/mux-connection.js';
-import { dialMux } from './mux/mux-grpc.js';
+import { dialMux, type MuxLink } from './mux/mux-grpc.js';
 import { createRouter, type Router } from './router.js';
 import { StatusError } from './status-error.js';
 import { memoryLinks } from './testing/memory-link.js';
@@ -22,60 +22,46 @@ interface Way {
   close(): Promise<void>;
 }
 
+async function grpcOverTcp(router: Router, mux?: MuxServerOptions): Promise<Way> {
+  const server = await startRpcServer({ address: '127.0.0.1:0', router, ...(mux && { mux }) });
+  const transport = openGrpcChannel(server.address);
+  return {
+    transport,
+    close: async () => {
+      transport.close();
+      await server.stop({ drainMs: 50 });
+    },
+  };
+}
+
+async function muxOnUnixSocket(
+  router: Router,
+  mux: MuxServerOptions,
+  dial: (path: string) => Promise<MuxLink | undefined>,
+): Promise<Way> {
+  const directory = await mkdtemp(join(tmpdir(), 'rpc-'));
+  const server = await startRpcServer({ address: `unix:${directory}/s`, router, mux });
+  const { connection } = (await dial(`${directory}/s`)) as MuxLink;
+  return {
+    transport: connection,
+    close: async () => {
+      connection.close();
+      await server.stop({ drainMs: 50 });
+      await rm(directory, { recursive: true });
+    },
+  };
+}
+
 const ways: Readonly<Record<string, (router: Router) => Promise<Way>>> = {
   'in-process': async (router) => ({ transport: inProcess(router), close: async () => undefined }),
 
-  'grpc over tcp': async (router) => {
-    const server = await startRpcServer({ address: '127.0.0.1:0', router });
-    const transport = openGrpcChannel(server.address);
-    return {
-      transport,
-      close: async () => {
-        transport.close();
-        await server.stop({ drainMs: 50 });
-      },
-    };
-  },
+  'grpc over tcp': (router) => grpcOverTcp(router),
 
-  'mux over grpc on a unix socket': async (router) => {
-    const directory = await mkdtemp(join(tmpdir(), 'rpc-'));
-    const server = await startRpcServer({ address: `unix:${directory}/s`, router, mux: {} });
-    const { connection } = await dialMux(server.address);
-    return {
-      transport: connection,
-      close: async () => {
-        connection.close();
-        await server.stop({ drainMs: 50 });
-        await rm(directory, { recursive: true });
-      },
-    };
-  },
+  'mux over grpc on a unix socket': (router) => muxOnUnixSocket(router, {}, (path) => dialMux(`unix:${path}`)),
 
-  'mux on a bare unix socket': async (router) => {
-    const directory = await mkdtemp(join(tmpdir(), 'rpc-'));
-    const server = await startRpcServer({ address: `unix:${directory}/s`, router, mux: { sockets: true } });
-    const { connection } = (await dialSocket({ path: `${directory}/s` }))!;
-    return {
-      transport: connection,
-      close: async () => {
-        connection.close();
-        await server.stop({ drainMs: 50 });
-        await rm(directory, { recursive: true });
-      },
-    };
-  },
+  'mux on a bare unix socket': (router) => muxOnUnixSocket(router, { sockets: true }, (path) => dialSocket({ path })),
 
-  'grpc on a port that takes bare sockets too': async (router) => {
-    const server = await startRpcServer({ address: '127.0.0.1:0', router, mux: { sockets: true } });
-    const transport = openGrpcChannel(server.address);
-    return {
-      transport,
-      close: async () => {
-        transport.close();
-        await server.stop({ drainMs: 50 });
-      },
-    };
-  },
+  'grpc on a port that takes bare sockets too': (router) => grpcOverTcp(router, { sockets: true }),
 
   'mux in memory, served by the dialer': async (router) => {
     const [near, far] = memoryLinks();

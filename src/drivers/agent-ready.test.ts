@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { startRpcServer, type RpcServer } from '../../proto/rpc/grpc-server.js';
 import { createRouter } from '../../proto/rpc/router.js';
+import { until } from '../../proto/rpc/testing/probe-service.js';
 import { agentReady } from './agent-ready.js';
 
 describe('agentReady', () => {
@@ -42,7 +43,7 @@ describe('agentReady', () => {
     const { server, port, taken } = await proxy();
     let ready = false;
     const waiting = agentReady(at(port), AbortSignal.timeout(30_000)).then(() => (ready = true));
-    while (taken() < 3) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => taken() >= 3, 'it was tried three times');
     expect(ready).toBe(false);
     await new Promise((resolve) => server.close(resolve));
     await agent(port, true);

@@ -14,8 +14,9 @@ export const COALESCE_MS = 5;
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Gathers raw output into chunks: 48 to 64 KiB, or what came within 5 ms. After a pause the first bytes go out at once, so that
- * one line is never late. A character that is split over reads stays whole, as at most 3 of its bytes wait for the rest.
+ * Gathers raw output into chunks: 48 to 64 KiB, or what came within 5 ms. After a pause the first bytes go out at once, so
+ * that one line is never late. A character that is split over reads stays whole, as at most 3 of its bytes wait for the
+ * rest.
  *
  * @param emit receives every chunk, in order, and whether it is UTF-8 text; the bytes are the caller's from then on
  */

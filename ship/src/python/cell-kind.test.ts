@@ -160,7 +160,7 @@ describe.each(testPythons())('a Python cell, %s', (_name, python) => {
     const cell = 'again 7';
     expect((await sessions.run(cell)).end.outcome).toEqual(RAISED);
     await sessions.run('get_ipython().register_magic_function(lambda line: int(line) + 1, magic_name="again")');
-    expect((await sessions.run(`${cell}`)).log.of('result')[0]?.items[0]?.content).toMatchObject({ value: '8' });
+    expect((await sessions.run(cell)).log.of('result')[0]?.items[0]?.content).toMatchObject({ value: '8' });
     await sessions.run('again = "%s"');
     expect((await sessions.run(cell)).end.outcome).toEqual(RAISED);
     const nested = [

@@ -1,3 +1,4 @@
+import { until } from '../../../proto/rpc/testing/probe-service.js';
 import { TestSessions } from './testing/test-session.js';
 
 describe('a kernel that is started ahead', () => {
@@ -6,9 +7,7 @@ describe('a kernel that is started ahead', () => {
   afterEach(() => sessions.close());
 
   const spawned = () => sessions.runner().spawned;
-  const untilSpawned = async () => {
-    while (spawned().length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-  };
+  const untilSpawned = () => until(() => spawned().length > 0, 'its process has started');
 
   it('is in no list and has no generation until a cell takes it', async () => {
     sessions.kernels.prepare('one');
