@@ -25,6 +25,22 @@ export async function tracesOf({ socketPath }) {
   ];
 }
 
+/**
+ * Removes containers and networks of ours, of which nobody can be using any: for an engine that just started. Tests that
+ * were killed leave them, and Podman goes on leading their ports, which the system may give to whoever listens next, to
+ * containers that are gone.
+ *
+ * @param {{ socketPath: string }} engine
+ */
+export async function removeLeftOvers({ socketPath }) {
+  for (const { Id } of await ask(socketPath, `/containers/json?all=true&filters=${OURS}`))
+    await ask(socketPath, `/containers/${Id}?force=true&v=true`, 'DELETE');
+  for (const { Name } of await ask(socketPath, `/networks?filters=${OURS}`)) {
+    await ask(socketPath, `/networks/${Name}`, 'DELETE');
+    removeFilterOf(Name);
+  }
+}
+
 /** Removes the network of the end-to-end suites with its filter, which a Bay that ends leaves for the next one. */
 export async function removeTestNetwork({ socketPath }) {
   const networks = await ask(socketPath, '/networks');

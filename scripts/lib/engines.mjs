@@ -11,6 +11,7 @@ import { spawn } from 'node:child_process';
 import { alone } from './alone.mjs';
 import { ask } from './engine-api.mjs';
 import { installEngine } from './engine-packages.mjs';
+import { removeLeftOvers } from './engine-traces.mjs';
 import { engineCommand, isOfRootlessUser, ROOTLESS_HOME } from './engine-commands.mjs';
 import { say, step } from './log.mjs';
 
@@ -64,6 +65,7 @@ async function startUnlessThere(kind, place) {
   if (await versionAt(place.socket)) return false;
   await untilEnded(place);
   await start(kind, place);
+  await removeLeftOvers({ socketPath: place.socket });
   return true;
 }
 
