@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { configTable, loadConfig } from './config.js';
 import { ConfigError } from './config/config-error.js';
 import { VARIABLES } from './config/variables.js';
+import { temporaryFolders } from './testing/temporary-folder.js';
 
-const folder = () => mkdtempSync(path.join(tmpdir(), 'shipyard-config-'));
+const folder = temporaryFolders('config');
 
 function load(env: Record<string, string> = {}, file?: string) {
   const cwd = folder();

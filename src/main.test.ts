@@ -1,16 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { silentLog } from './telemetry/log.js';
 import { Store } from './store/store.js';
+import { temporaryFolders } from './testing/temporary-folder.js';
 
 const root = path.resolve(import.meta.dirname, '..');
+const newFolder = temporaryFolders('main');
 
 /** Runs a program of ours from its source, in a folder of its own, until it ends. */
 function run(program: string, env: Record<string, string> = {}, args: readonly string[] = []) {
-  const cwd = env.HOME ?? mkdtempSync(path.join(tmpdir(), 'shipyard-main-'));
+  const cwd = env.HOME ?? newFolder();
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     ['--import', path.join(root, 'node_modules/tsx/dist/esm/index.mjs'), path.join(root, program), ...args],
@@ -30,7 +31,7 @@ describe('bay', () => {
   }, 60_000);
 
   it('refuses a database that another Bay holds, and names it', async () => {
-    const cwd = mkdtempSync(path.join(tmpdir(), 'shipyard-main-'));
+    const cwd = newFolder();
     const importDefaults = { cpus: 1, memoryBytes: 1, ttlSeconds: 1, uidBase: 70_000 };
     const store = new Store({ file: path.join(cwd, 'bay.db'), log: silentLog, importDefaults, now: new Date() });
     const { status, stderr } = run('src/main.ts', { HOME: cwd, PORT: '0', GRPC_PORT: '0' });
@@ -59,7 +60,7 @@ describe('stop', () => {
   }, 60_000);
 
   it('says where it looked for ships, and makes nothing there', () => {
-    const nowhere = path.join(mkdtempSync(path.join(tmpdir(), 'shipyard-stop-')), 'nowhere');
+    const nowhere = path.join(newFolder(), 'nowhere');
     const { status, stderr } = run('src/cli/stop.ts', { DATABASE_URL: `sqlite:///${nowhere}/bay.db` }, ['--all']);
     expect([status, stderr]).toEqual([1, expect.stringContaining(`there is no database ${nowhere}/bay.db`)]);
     expect(existsSync(nowhere)).toBe(false);

@@ -1,11 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
-import { existsSync, mkdtempSync, readdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { silentLog } from '../telemetry/log.js';
 import { SCHEMA_VERSION } from './migrations.js';
 import { Sqlite } from './sqlite.js';
 import { Store } from './store.js';
+import { temporaryFolders } from '../testing/temporary-folder.js';
+
+const newFolder = temporaryFolders('import');
 
 /** The tables as the original makes them, with the times as SQLAlchemy writes them. */
 const ORIGINAL = `
@@ -27,7 +29,7 @@ const ORIGINAL = `
 const now = new Date(Date.UTC(2026, 5, 1));
 
 function makeFile(sql: string): string {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'shipyard-import-')), 'bay.db');
+  const file = path.join(newFolder(), 'bay.db');
   const db = new Sqlite(file);
   db.exec(sql);
   db.close();

@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { silentLog } from '../telemetry/log.js';
 import { Store, type PlaceRequest } from './store.js';
 import { StoreError } from './store-error.js';
+import { temporaryFolders } from '../testing/temporary-folder.js';
+
+const newFolder = temporaryFolders('store');
 
 describe('Store', () => {
   it('refuses a second Bay on the same file and names the first', async () => {
@@ -182,7 +183,7 @@ describe('uids of sessions', () => {
 
 const at = (seconds: number) => new Date(Date.UTC(2026, 0, 1) + seconds * 1000);
 
-function openTestStore(file = path.join(mkdtempSync(path.join(tmpdir(), 'shipyard-store-')), 'bay.db')) {
+function openTestStore(file = path.join(newFolder(), 'bay.db')) {
   const importDefaults = { cpus: 1, memoryBytes: 512 * 1024 ** 2, ttlSeconds: 3600, uidBase: 70_000 };
   return { file, store: new Store({ file, log: silentLog, importDefaults, now: at(0) }) };
 }
