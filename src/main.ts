@@ -130,6 +130,7 @@ async function startServers(config: Config, log: Log, { deps }: OpenShips, about
     tls,
     descriptorSetPath,
     mux: {
+      sockets: true,
       hello: () => ({ agentVersion: version }),
       authenticate: ({ authorization }) => authorize(authorization),
     },

@@ -8,8 +8,10 @@ import {
   type ServerUnaryCall,
 } from '@grpc/grpc-js';
 import { fork, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import path from 'node:path';
+import { once } from 'node:events';
+import { createClient } from '../../proto/rpc/client.js';
+import { dialSocket } from '../../proto/rpc/mux/dial-socket.js';
+import { ExecutionServiceDefinition } from '../../proto/gen/shipyard/execution/v1/execution_service.js';
 import { interleave, median, ratioRow, type Row } from '../lib/stats.js';
 import type { System } from '../lib/system.js';
 import { within } from '../lib/within.js';
@@ -30,14 +32,15 @@ const service: ServiceDefinition = {
 /** 3,000 calls a side. */
 const WARM_UP_ROUNDS = 10;
 
-/** A small call that goes client → Bay → Ship over two mux hops, against one plain unary hop of grpc-js. */
-export async function echo(system: System, rounds: number): Promise<Row> {
-  const folder = mkdtempSync(path.join(system.bay.folder, 'bench-'));
-  const address = `unix:${path.join(folder, 's')}`;
-  const child: ChildProcess = fork(import.meta.filename, [address], { execArgv: process.execArgv });
-  await within('the server of the reference', new Promise((resolve) => child.once('message', resolve)));
+/**
+ * A small call that goes client → Bay → Ship over two mux hops, against one plain unary hop of grpc-js. Clients reach both
+ * over TCP on loopback: Bay by a bare socket and by a gRPC stream, which proxies and other languages may need.
+ */
+export async function echo(system: System, rounds: number): Promise<Row[]> {
+  const child: ChildProcess = fork(import.meta.filename, ['serve'], { execArgv: process.execArgv });
+  const [port] = (await within('the server of the reference', once(child, 'message'))) as [number];
   const Client = makeGenericClientConstructor(service, 'Echo');
-  const client = new Client(address, credentials.createInsecure()) as unknown as {
+  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure()) as unknown as {
     echo(request: Buffer, done: (error: Error | null, answer: Buffer) => void): void;
     close(): void;
   };
@@ -51,33 +54,37 @@ export async function echo(system: System, rounds: number): Promise<Row> {
     }
     return median(times);
   };
-  try {
-    const kernel = { shipId: system.shipId, sessionId: system.session };
-    const ours = () => block(() => system.executions.getKernel(kernel));
-    const reference = () =>
-      block(
-        () =>
-          new Promise<void>((resolve, reject) => client.echo(payload, (error) => (error ? reject(error) : resolve()))),
-      );
-    const result = await interleave(rounds, ours, reference, WARM_UP_ROUNDS);
-    return ratioRow(
-      'a call through Bay and Ship over mux / one grpc-js unary',
-      '≤ 0.8',
-      result,
-      (value) => `${(value * 1000).toFixed(0)} µs`,
+  const reference = () =>
+    block(
+      () =>
+        new Promise<void>((resolve, reject) => client.echo(payload, (error) => (error ? reject(error) : resolve()))),
     );
+  const link = await dialSocket({ host: '127.0.0.1', port: system.bay.grpcPort }, { token: system.bay.token });
+  if (!link) throw new Error('Bay takes no mux on bare sockets');
+  const row = async (name: string, goal: string, { getKernel }: System['executions']) => {
+    const ours = () => block(() => getKernel({ shipId: system.shipId, sessionId: system.session }));
+    const result = await interleave(rounds, ours, reference, WARM_UP_ROUNDS);
+    return ratioRow(`a call through Bay and Ship over ${name} / grpc-js unary`, goal, result, toMicroseconds);
+  };
+  try {
+    return [
+      await row('mux', '≤ 0.8', createClient(ExecutionServiceDefinition, link.connection)),
+      await row('mux on gRPC', '', system.executions),
+    ];
   } finally {
+    link.connection.close();
     client.close();
     child.kill();
-    rmSync(folder, { recursive: true });
   }
 }
+
+const toMicroseconds = (ms: number) => `${(ms * 1000).toFixed(0)} µs`;
 
 if (process.argv[1] === import.meta.filename) {
   const server = new Server();
   server.addService(service, {
     echo: (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => done(null, call.request),
   });
-  server.bindAsync(process.argv[2] ?? '', ServerCredentials.createInsecure(), () => process.send?.('ready'));
+  server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (_error, port) => process.send?.(port));
   process.once('disconnect', () => process.exit(0));
 }

@@ -15,7 +15,7 @@ afterAll(async () => {
   await bay?.stop();
 }, 30_000);
 
-const NAMES = ['documented HTTP', 'HTTP /v1', 'gRPC', 'mux'];
+const NAMES = ['documented HTTP', 'HTTP /v1', 'gRPC', 'mux', 'mux on a socket'];
 
 it('knows every way by name', () => {
   expect(ways.map((way) => way.name)).toEqual(NAMES);

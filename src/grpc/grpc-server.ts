@@ -20,7 +20,7 @@ export interface GrpcServerOptions {
   readonly port: number;
   readonly router: Router;
   readonly mux: MuxServerOptions;
-  /** PEM files; without them the server speaks plain HTTP/2. */
+  /** PEM files; without them the server speaks without TLS. */
   readonly tls?: { readonly certFile: string; readonly keyFile: string } | undefined;
   /** What `npm run gen` makes for reflection; default: beside the generated code. */
   readonly descriptorSetPath?: string;
@@ -58,7 +58,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     address: `${host.includes(':') ? `[${host}]` : host}:${port}`,
     router,
     mux: options.mux,
-    credentials: options.tls ? await readCredentials(options.tls) : ServerCredentials.createInsecure(),
+    ...(options.tls && { credentials: await readCredentials(options.tls) }),
     extend: (grpcServer: Server) => {
       health.addToServer(grpcServer);
       reflection.addToServer(grpcServer);

@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { around } from '../../proto/rpc/around.js';
+import type { CallContext } from '../../proto/rpc/definition.js';
 import type { Interceptor } from '../../proto/rpc/router.js';
 import { StatusError } from '../../proto/rpc/status-error.js';
 
@@ -25,7 +26,13 @@ export function createAuthorizer(accessToken: string): Authorizer {
 
 /** Lets a call through only with the token. Health and reflection are not of the router, and stay open. */
 export function authInterceptor(authorize: Authorizer): Interceptor {
-  return around((ctx) => authorize(ctx.metadata.authorization));
+  // Calls on a mux connection that bring no metadata share the connection's, one object: it is judged once.
+  const accepted = new WeakSet<CallContext['metadata']>();
+  return around(({ metadata }) => {
+    if (accepted.has(metadata)) return;
+    authorize(metadata.authorization);
+    accepted.add(metadata);
+  });
 }
 
 function sha256(text: string): Buffer {

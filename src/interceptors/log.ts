@@ -4,7 +4,10 @@ import type { Interceptor } from '../../proto/rpc/router.js';
 import type { StatusError } from '../../proto/rpc/status-error.js';
 import type { Log } from '../telemetry/log.js';
 
-/** One line a call, when it is over: what was called, on what, how it ended and how long it took. Never its contents. */
+/**
+ * One line a call, when it is over: what was called, on what, how it ended and how long it took. Never its contents. The
+ * answer leaves first: a line takes a tenth of the time of a small call.
+ */
 export function logInterceptor(log: Log): Interceptor {
   return around((ctx, method, request) => {
     const began = performance.now();
@@ -18,8 +21,10 @@ export function logInterceptor(log: Log): Interceptor {
           durationMs: Math.round((performance.now() - began) * 100) / 100,
           peer: ctx.peer,
         };
-        if (error && isOurs(error)) log.error({ ...line, err: error.cause ?? error }, 'rpc');
-        else log.info(line, 'rpc');
+        setImmediate(() => {
+          if (error && isOurs(error)) log.error({ ...line, err: error.cause ?? error }, 'rpc');
+          else log.info(line, 'rpc');
+        });
       },
     };
   });

@@ -1,6 +1,6 @@
 /**
- * A mux connection's frames on a bare socket. Bay and Ship use it between themselves, where no proxy and no other language
- * needs HTTP/2: an empty round trip takes half as long as on a gRPC stream, and output is copied less.
+ * A mux connection's frames on a bare socket, where no proxy and no gRPC library needs HTTP/2: an empty round trip takes half
+ * as long as on a gRPC stream, and output is copied less.
  */
 import type { Socket } from 'node:net';
 import { linkLost } from '../link-lost.js';
