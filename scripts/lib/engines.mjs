@@ -4,7 +4,7 @@
  * What is ours lies in `$XDG_CACHE_HOME/shipyard/engines/<kind>` and is shared by all checkouts of a user, so that layers
  * are reused and no two daemons fight over bridges and packet filters.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statfsSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
@@ -64,6 +64,7 @@ export async function ensureEngine(kind) {
 async function startUnlessThere(kind, place) {
   if (await versionAt(place.socket)) return false;
   await untilEnded(place);
+  if (kind === 'podman-rootless') forgetDeadNamespace(place);
   await start(kind, place);
   await removeLeftOvers({ socketPath: place.socket });
   return true;
@@ -77,6 +78,21 @@ async function untilEnded({ pid, folder }) {
     if (!/^\d+$/.test(ending) || !existsSync(command) || !readFileSync(command, 'utf8').includes(folder)) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
+}
+
+/**
+ * Where everything of a Podman without root was killed, its notes of namespaces and containers name what is gone, and it
+ * refuses to start, or to make networks. Without them it begins as after a boot, which its folders do not outlive elsewhere.
+ */
+function forgetDeadNamespace({ pausePid }) {
+  if (existsSync(pausePid) && isRunning(readFileSync(pausePid, 'utf8'), 'podman')) return;
+  rmSync(path.dirname(pausePid), { recursive: true, force: true });
+}
+
+/** Whether a process with this id runs a program of this name; one that only waits for its parent does not. */
+function isRunning(pid, program) {
+  const stat = `/proc/${pid.trim()}/stat`;
+  return existsSync(stat) && new RegExp(`\\(${program}.*\\) [^Z]`).test(readFileSync(stat, 'utf8'));
 }
 
 /** Where an engine's socket may be, the most wanted first. */
