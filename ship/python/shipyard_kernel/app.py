@@ -8,7 +8,7 @@ import threading
 import time
 import warnings
 
-from . import cells, levers
+from . import cells, children, levers
 from .interrupts import hide_ours, interrupts
 
 levers.pull("imports", levers.import_less)
@@ -56,6 +56,10 @@ class DisplayHook(_OfCell, ZMQShellDisplayHook):
             warnings.simplefilter("ignore")
             super().cull_cache()
 
+    def finish_displayhook(self):
+        if not children.is_child():  # which has no way to send it
+            super().finish_displayhook()
+
 
 # Libraries recognise a notebook by this class's name.
 class ZMQInteractiveShell(StockShell):
@@ -70,6 +74,11 @@ class ZMQInteractiveShell(StockShell):
             return await super().run_code(*args, **kwargs)
         finally:
             own_streams.mend()
+
+    def showtraceback(self, *args, **kwargs):
+        if children.is_child():
+            children.leave(sys.exc_info()[1])
+        super().showtraceback(*args, **kwargs)
 
     def _get_exc_info(self, exc_tuple=None):
         found = super()._get_exc_info(exc_tuple)
@@ -169,6 +178,8 @@ class ShipKernel(IPythonKernel):
                 "user_expressions": {},
                 "payload": [],
             }
+        if children.is_child():
+            children.leave()
         capture = streams.CellStream.capture
         if capture:
             capture.end_cell()

@@ -162,6 +162,34 @@ describe.each(testPythons())('the output of a Python cell, %s', (_name, python) 
     expect(log.text()).toBe('parent\nchild\nparent again\n');
   });
 
+  it('of a child that a cell forks and forgets ends with the cell: it is no second kernel', async () => {
+    const code = [
+      'import os, sys',
+      'child = os.fork()',
+      'print("parent" if child else "child")',
+      'if child: status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])',
+      'child if child else 1',
+    ];
+    const { log } = await sessions.run(code.join('\n'));
+    expect(log.text().split('\n').sort()).toEqual(['', 'child', 'parent']);
+    expect(log.text('stderr')).toBe('');
+    const { log: after } = await sessions.run('print(status)');
+    expect(after.text()).toBe('0\n');
+  });
+
+  it.each([
+    ['sys.exit(3)', 3, ''],
+    ['1 / 0', 1, 'ZeroDivisionError'],
+    ['sys.exit("why")', 1, 'why'],
+  ])('of a forked child that ends with %s comes with its exit code', async (end, code, said) => {
+    const { log } = await sessions.run(
+      `import os, sys\nchild = os.fork()\nif not child: ${end}\nos.waitstatus_to_exitcode(os.waitpid(child, 0)[1])`,
+    );
+    expect(JSON.stringify(log.of('result'))).toContain(`"${code}"`);
+    expect(log.text('stderr')).toContain(said);
+    expect(log.text('stderr')).not.toContain('fork');
+  });
+
   it('goes on after a cell that closed its streams and descriptors', async () => {
     await sessions.run('import sys, os; sys.stdout.close(); os.close(1)');
     const { log } = await sessions.run('print("still"); os.system("echo here")');
