@@ -18,6 +18,7 @@ describe('KubeClient', () => {
     server = createServer((request, response) => {
       const path = request.url ?? '';
       asked.push(`${request.method} ${path}`);
+      if (path === '/endless') return response.flushHeaders();
       const queue = answers[path] ?? [];
       const answer = (queue.length > 1 ? queue.shift() : queue[0]) ?? { status: 404, body: {} };
       response.writeHead(answer.status, answer.retryAfter ? { 'retry-after': answer.retryAfter } : {});
@@ -68,5 +69,44 @@ describe('KubeClient', () => {
     };
     expect(await create()).toEqual({ kind: 'Pod' });
     expect(asked).toEqual(['POST /pods', 'POST /pods']);
+  });
+
+  it('asks a busy server again for a stream', async () => {
+    answers = {
+      '/log': [
+        { status: 429, body: {}, retryAfter: '0.02' },
+        { status: 200, body: {} },
+      ],
+    };
+    const response = await client.stream('/log', { signal: AbortSignal.timeout(10_000) });
+    response.destroy();
+    expect(asked).toEqual(['GET /log', 'GET /log']);
+  });
+
+  it('says that the server is busy, where that does not end in time', async () => {
+    answers = { '/pods': [{ status: 429, body: { message: 'too many requests' }, retryAfter: '60' }] };
+    await expect(client.request('GET', '/pods', { timeoutMs: 50 })).rejects.toMatchObject({
+      reason: 'DRIVER_UNAVAILABLE',
+      message: expect.stringContaining('it is too busy: too many requests') as string,
+    });
+  });
+
+  it('asks again where others changed the account of a quota first', async () => {
+    const message = 'Operation cannot be fulfilled on resourcequotas "small": the object has been modified';
+    answers = {
+      '/pods': [
+        { status: 409, body: { reason: 'Conflict', message } },
+        { status: 201, body: { kind: 'Pod' } },
+      ],
+    };
+    expect(await create()).toEqual({ kind: 'Pod' });
+  });
+
+  it('finds a connection for a call, however many streams are open', async () => {
+    answers = { '/pods': [{ status: 200, body: { kind: 'PodList' } }] };
+    const signal = AbortSignal.timeout(10_000);
+    const streams = await Promise.all(Array.from({ length: 100 }, () => client.stream('/endless', { signal })));
+    expect(await client.request('GET', '/pods', { timeoutMs: 5_000 })).toEqual({ kind: 'PodList' });
+    for (const stream of streams) stream.destroy();
   });
 });

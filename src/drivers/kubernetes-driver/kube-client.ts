@@ -1,4 +1,4 @@
-import { Agent, request as requestPlain, type IncomingMessage } from 'node:http';
+import { Agent, request as requestPlain, type AgentOptions, type IncomingMessage } from 'node:http';
 import { Agent as TlsAgent, request as requestTls, type RequestOptions } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubeConfig } from '@kubernetes/client-node';
@@ -16,12 +16,29 @@ export interface RequestValues {
 
 type Method = 'GET' | 'POST' | 'DELETE';
 
+interface Request extends RequestValues {
+  readonly method: Method;
+  readonly path: string;
+  readonly signal: AbortSignal;
+}
+
+/** Streams have connections of their own: however many there are, calls find one. */
+interface Connections {
+  readonly identity: string;
+  readonly calls: Agent;
+  readonly streams: Agent;
+}
+
+type Way = 'calls' | 'streams';
+
 const TIMEOUT_MS = 30_000;
 /** A page of 500 Pods has some 5 MiB. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 const MAX_SOCKETS = 32;
 /** Where the server says that it is too busy, and not for how long. */
 const BUSY_PAUSE_MS = 1000;
+/** Where many changed one thing at once, as the account of a quota. */
+const CONFLICT_PAUSE_MS = 100;
 
 /**
  * Calls of the API server with the identity of a kubeconfig, over connections that are kept. The generated client of
@@ -30,7 +47,7 @@ const BUSY_PAUSE_MS = 1000;
 export class KubeClient {
   readonly server: string;
   readonly #config: KubeConfig;
-  #connections: { readonly agent: Agent; readonly identity: string } | undefined;
+  #connections: Connections | undefined;
 
   constructor(config: KubeConfig) {
     this.#config = config;
@@ -40,7 +57,7 @@ export class KubeClient {
   }
 
   /**
-   * One call, answered in JSON. A server that is too busy is asked again when it says.
+   * One call, answered in JSON. A server that is too busy is asked again when it says, as is one where others came first.
    *
    * @throws KubeError what the server said; StatusError DRIVER_UNAVAILABLE where it says nothing; the signal's reason
    */
@@ -48,13 +65,8 @@ export class KubeClient {
     const { signal: outer, timeoutMs = TIMEOUT_MS } = values;
     const signal = timeoutSignal(timeoutMs, outer);
     try {
-      for (;;) {
-        const response = await this.#send(method, path, values, signal);
-        const body = await readBody(response);
-        if (response.statusCode === 429) await sleep(retryAfterMs(response), undefined, { signal });
-        else if (isFailure(response)) throw await this.#refusal(toKubeError(response.statusCode ?? 0, body), signal);
-        else return JSON.parse(body) as T;
-      }
+      const response = await this.#ask('calls', { ...values, method, path, signal });
+      return JSON.parse(await readBody(response)) as T;
     } catch (error) {
       throw this.#toFailure(error, outer, timeoutMs);
     }
@@ -63,11 +75,23 @@ export class KubeClient {
   /** A call whose answer is read while it comes, until its end or the signal's. The caller destroys what it gets. */
   async stream(path: string, values: RequestValues & { readonly signal: AbortSignal }): Promise<IncomingMessage> {
     try {
-      const response = await this.#send('GET', path, values, values.signal);
-      if (isFailure(response)) throw toKubeError(response.statusCode ?? 0, await readBody(response));
-      return response;
+      return await this.#ask('streams', { ...values, method: 'GET', path });
     } catch (error) {
       throw this.#toFailure(error, values.signal, TIMEOUT_MS);
+    }
+  }
+
+  /** Asks until the server has the time for it. */
+  async #ask(over: Way, request: Request): Promise<IncomingMessage> {
+    for (;;) {
+      const response = await this.#send(over, request);
+      if (!isFailure(response)) return response;
+      const error = toKubeError(response.statusCode ?? 0, await readBody(response));
+      const pauseMs = pauseBeforeNext(response, error);
+      if (pauseMs === undefined) throw await this.#refusal(error, request.signal);
+      await sleep(pauseMs, undefined, { signal: request.signal }).catch(() => {
+        throw new Error(`it is too busy: ${error.message}`, { cause: error });
+      });
     }
   }
 
@@ -75,24 +99,23 @@ export class KubeClient {
   async #refusal(error: KubeError, signal: AbortSignal): Promise<Error> {
     const unknown = error.status === 401 || (error.status === 403 && / cannot \w+ resource /.test(error.message));
     if (!unknown) return error;
-    const response = await this.#send('GET', '/readyz', {}, signal);
+    const response = await this.#send('calls', { method: 'GET', path: '/readyz', signal });
     await readBody(response);
     return isFailure(response) ? new Error(`it is not ready: ${error.message}`, { cause: error }) : error;
   }
 
   close(): void {
-    this.#connections?.agent.destroy();
+    this.#connections?.calls.destroy();
+    this.#connections?.streams.destroy();
   }
 
-  async #send(method: Method, path: string, values: RequestValues, signal: AbortSignal): Promise<IncomingMessage> {
+  async #send(over: Way, { method, path, query = {}, body: value, signal }: Request): Promise<IncomingMessage> {
     const url = new URL(this.server + path);
-    for (const [name, value] of Object.entries(values.query ?? {})) {
-      if (value !== undefined) url.searchParams.set(name, `${value}`);
-    }
-    const body = values.body === undefined ? undefined : JSON.stringify(values.body);
-    const { agent, headers, auth } = await this.#identify();
+    for (const [name, text] of Object.entries(query)) if (text !== undefined) url.searchParams.set(name, `${text}`);
+    const body = value === undefined ? undefined : JSON.stringify(value);
+    const { connections, headers, auth } = await this.#identify();
     const options: RequestOptions = {
-      ...{ method, agent, signal },
+      ...{ method, agent: connections[over], signal },
       ...(auth === undefined ? {} : { auth }),
       headers: {
         ...headers,
@@ -112,20 +135,26 @@ export class KubeClient {
   }
 
   /** Who we are, as of now: tokens are renewed and certificates replaced while Bay runs. */
-  async #identify(): Promise<{ agent: Agent; headers: RequestOptions['headers']; auth: string | undefined }> {
+  async #identify(): Promise<{
+    connections: Connections;
+    headers: RequestOptions['headers'];
+    auth: string | undefined;
+  }> {
     const options: RequestOptions = { headers: {} };
     await this.#config.applyToHTTPSOptions(options);
     const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = options;
     const identity = JSON.stringify([ca, cert, key, pfx, passphrase]);
     if (this.#connections?.identity !== identity) {
       this.close();
-      const kept = { keepAlive: true, maxSockets: MAX_SOCKETS };
       const tls = { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername };
-      const own = this.server.startsWith('http:') ? new Agent(kept) : new TlsAgent({ ...kept, ...tls });
       const viaProxy = this.#config.getCurrentCluster()?.proxyUrl !== undefined;
-      this.#connections = { identity, agent: viaProxy ? (options.agent as Agent) : own };
+      const open = (kept: AgentOptions) => {
+        if (viaProxy) return options.agent as Agent;
+        return this.server.startsWith('http:') ? new Agent(kept) : new TlsAgent({ ...kept, ...tls });
+      };
+      this.#connections = { identity, calls: open({ keepAlive: true, maxSockets: MAX_SOCKETS }), streams: open({}) };
     }
-    return { agent: this.#connections.agent, headers: options.headers, auth: options.auth ?? undefined };
+    return { connections: this.#connections, headers: options.headers, auth: options.auth ?? undefined };
   }
 
   #toFailure(error: unknown, outer: AbortSignal | undefined, timeoutMs: number): unknown {
@@ -164,7 +193,10 @@ async function readBody(response: IncomingMessage): Promise<string> {
 
 const isFailure = ({ statusCode = 0 }: IncomingMessage): boolean => statusCode < 200 || statusCode > 299;
 
-function retryAfterMs(response: IncomingMessage): number {
+/** Milliseconds until the server may take what it refused now; undefined where it will not. */
+function pauseBeforeNext(response: IncomingMessage, { status, reason }: KubeError): number | undefined {
+  if (status === 409 && reason === 'Conflict') return CONFLICT_PAUSE_MS;
+  if (status !== 429) return undefined;
   const seconds = Number(response.headers['retry-after']);
   return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : BUSY_PAUSE_MS;
 }

@@ -17,6 +17,8 @@ const PAGE = 500;
 /** The server ends a watch after so long, and it is taken up again: so a connection that died unseen is noticed. */
 const WATCH_SECONDS = 120;
 const WATCH_GRACE_MS = 10_000;
+/** One that ends sooner is taken up again after a pause, each time a longer one. */
+const SHORT_WATCH_MS = 1_000;
 const BACKOFF_MS = [50, 100, 250, 500, 1000, 2000, 5000];
 
 /**
@@ -111,20 +113,19 @@ export class PodWatch {
 
   async #run(): Promise<void> {
     const { signal } = this.#closed;
-    for (let failures = 0; !signal.aborted;) {
+    for (let short = 0; !signal.aborted;) {
+      const began = performance.now();
       try {
         if (this.#resourceVersion === undefined) await this.#list();
         await this.#watch();
-        failures = 0;
       } catch (error) {
         if (signal.aborted) return;
         if (isKubeError(error, 410)) this.#resourceVersion = undefined;
         else this.#log.warn({ err: error }, 'watching Pods failed; it is tried again');
-        await sleep(BACKOFF_MS[Math.min(failures, BACKOFF_MS.length - 1)], undefined, { signal }).catch(
-          () => undefined,
-        );
-        failures += 1;
       }
+      short = performance.now() - began < SHORT_WATCH_MS ? short + 1 : 0;
+      const pauseMs = short === 0 ? 0 : BACKOFF_MS[Math.min(short, BACKOFF_MS.length) - 1];
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
