@@ -48,7 +48,9 @@ export interface StartedShip {
 
 /** What the engine says of an incarnation. */
 export type Inspection =
-  { readonly state: 'running' } | { readonly state: 'gone'; readonly reason: string; readonly oom?: boolean };
+  /** @property trouble what the engine knows that keeps the agent from answering, if it does not answer */
+  | { readonly state: 'running'; readonly trouble?: string }
+  | { readonly state: 'gone'; readonly reason: string; readonly oom?: boolean };
 
 export interface FoundShip {
   readonly shipId: string;

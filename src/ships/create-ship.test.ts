@@ -146,6 +146,27 @@ describe('createShip', () => {
     expect(await again).toMatchObject({ shipId: ship.shipId, incarnation: 2 });
   });
 
+  it('tells a session that waits for the end of its ship why that does not come', async () => {
+    const bay = await start();
+    const { shipId } = await bay.createShip('s');
+    const gate = holdStops(bay);
+    await bay.driver.kill(shipId);
+    await until('the stop', () => gate.held.length === 1);
+    let failure: unknown;
+    bay.createShip('s').catch((error: unknown) => (failure = error));
+    await until('it gives up', () => {
+      bay.clock.advanceSeconds(91);
+      return failure !== undefined;
+    });
+    gate.open();
+    const { stateReason } = await bay.getShip(shipId);
+    expect(stateReason).not.toBe('');
+    expect(failure).toMatchObject({
+      reason: 'DRIVER_UNAVAILABLE',
+      message: expect.stringContaining(`does not come to an end: ${stateReason}`),
+    });
+  });
+
   it('leaves nothing of a start that fails', async () => {
     const bay = await start({ settings: { maxShips: 1 } });
     bay.driver.beforeStart = async () => {

@@ -52,7 +52,7 @@ async function findPlace(
         break;
       }
       case 'wait':
-        await untilChanged(deps, placement.ship.id, seen, signal);
+        await untilChanged(deps, placement.ship, seen, signal);
         break;
       case 'stopped': {
         if (!(await deps.driver.hasData(placement.ship.id))) {
@@ -105,9 +105,14 @@ async function takeSeat(
 }
 
 /** The ship is started, stopped or deleted by somebody, each of which is bounded in time. */
-async function untilChanged(deps: ShipsDeps, shipId: string, seen: number, signal: AbortSignal): Promise<void> {
-  const late = () =>
-    new StatusError('DRIVER_UNAVAILABLE', "the session's ship is being stopped and does not come to an end");
+async function untilChanged(
+  deps: ShipsDeps,
+  { id: shipId, stateReason }: ShipRecord,
+  seen: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const message = "the session's ship is being stopped and does not come to an end";
+  const late = () => new StatusError('DRIVER_UNAVAILABLE', [message, stateReason].filter(Boolean).join(': '));
   await withDeadline(deps.clock, deps.settings.startTimeoutMs + STOP_TIMEOUT_MS, late, signal, (bounded) =>
     deps.store.changes.waitFor(shipId, seen, bounded),
   );

@@ -22,7 +22,8 @@ export async function checkShip(deps: ShipsDeps, ship: Ship): Promise<'lives' | 
   }
   const link = deps.links.get(ship.id);
   if (!link || link.downMs < MUTE_MS) return 'lives';
-  await stopShip(deps, current, { reason: `its agent does not answer: ${link.trouble}`, gently: false });
+  const why = inspection.trouble ?? link.trouble;
+  await stopShip(deps, current, { reason: `its agent does not answer: ${why}`, gently: false });
   return 'gone';
 }
 

@@ -1,5 +1,5 @@
 import type { V1PodStatus } from '@kubernetes/client-node';
-import { endOf, endOfChange, seenFirst, stateOf } from './pod-state.js';
+import { endOf, endOfChange, isOutOfSight, seenFirst, stateOf } from './pod-state.js';
 
 /** As the API server writes it, where instants are texts. */
 const pod = (status: object, metadata: object = {}) => ({ metadata, status: status as V1PodStatus });
@@ -83,6 +83,15 @@ describe('how a Pod ended', () => {
       agent({ terminated: { exitCode: 143, reason: 'OOMKilled' } }),
       'the agent was ended by signal 15',
     ],
+    [
+      'before it began, with a container of the template',
+      pod({
+        phase: 'Failed',
+        initContainerStatuses: [{ name: 'fetch', state: { terminated: { exitCode: 7, reason: 'Error' } } }],
+        containerStatuses: [{ name: 'ship', state: { waiting: { reason: 'PodInitializing' } } }],
+      }),
+      'init container fetch ended with exit code 7',
+    ],
     ['unseen', undefined, 'the cluster has no Pod of it'],
   ])('%s', (_what, last, reason) => {
     expect(endOf(last)).toEqual({ state: 'gone', reason });
@@ -101,5 +110,18 @@ describe('how a Pod ended', () => {
     const running = agent({ running: {} });
     expect(judge({ pod: running })).toBeUndefined();
     expect(judge({ last: running })).toEqual({ state: 'gone', reason: 'its Pod was deleted' });
+  });
+});
+
+describe('a Pod that runs', () => {
+  const withConditions = (conditions: Record<string, string>) =>
+    pod({ conditions: Object.entries(conditions).map(([type, status]) => ({ type, status })) });
+
+  it.each([
+    ['is out of sight where its node does not answer', { Ready: 'False', ContainersReady: 'True' }, true],
+    ['is in sight while it is ready', { Ready: 'True', ContainersReady: 'True' }, false],
+    ['is in sight where its own node calls it unready', { Ready: 'False', ContainersReady: 'False' }, false],
+  ])('%s', (_what, conditions, expected) => {
+    expect(isOutOfSight(withConditions(conditions))).toBe(expected);
   });
 });

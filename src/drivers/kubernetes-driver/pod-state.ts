@@ -46,13 +46,31 @@ export function endOf(pod: Pod | undefined): Gone {
   if (disruption) return gone(words(disruption.reason, disruption.message));
   if (metadata?.deletionTimestamp) return gone('its Pod was deleted');
   const end = status?.containerStatuses?.find(({ name }) => name === SHIP_CONTAINER)?.state?.terminated;
-  if (!end) return gone('its Pod was deleted');
+  if (!end) return gone(initFailure(pod) ?? 'its Pod was deleted');
   // containerd says OOMKilled also of a container that ended by itself, long after a process of it was killed.
   if (end.reason === 'OOMKilled' && end.exitCode === KILLED) {
     return { ...gone(`OOMKilled: ${OUT_OF_MEMORY}`), oom: true };
   }
   const said = end.reason && !['Error', 'Completed', 'OOMKilled'].includes(end.reason);
   return gone(said ? words(end.reason, end.message) : reasonOf(end.exitCode));
+}
+
+/** Of a container that a template runs before the agent's. */
+function initFailure({ status }: Pod): string | undefined {
+  const failed = status?.initContainerStatuses?.find(
+    ({ state }) => state?.terminated && state.terminated.exitCode !== 0,
+  );
+  const end = failed?.state?.terminated;
+  return end && words(`init container ${failed?.name} ended with exit code ${end.exitCode}`, end.message);
+}
+
+/**
+ * Whether the cluster has lost sight of a Pod that ran: only the controller of nodes calls one unready whose containers are
+ * ready.
+ */
+export function isOutOfSight({ status }: Pod): boolean {
+  const is = (wanted: string) => status?.conditions?.find(({ type }) => type === wanted)?.status;
+  return is('Ready') === 'False' && is('ContainersReady') === 'True';
 }
 
 /** A judge that first waits until the Pod is seen: the watch may be a moment behind its creation. */
