@@ -7,7 +7,7 @@ import type { KubernetesDriverOptions } from './options.js';
 
 const PAUSE_MS = [50, 100, 200, 500, 1000];
 
-const pathOf = ({ namespace }: Cluster): string => `/api/v1/namespaces/${namespace}/persistentvolumeclaims`;
+export const claimsPath = ({ namespace }: Cluster): string => `/api/v1/namespaces/${namespace}/persistentvolumeclaims`;
 
 /**
  * Makes the ship's claim where it is not there. One that was given up is waited for: its name is free when the Pod that
@@ -22,7 +22,7 @@ export async function ensureClaim(
   for (let attempt = 0; ; attempt += 1) {
     try {
       // Not cut short by the caller, since the server would make it all the same, after what cleans up has looked.
-      await cluster.client.request('POST', pathOf(cluster), { body: claimFor(shipId, options) });
+      await cluster.client.request('POST', claimsPath(cluster), { body: claimFor(shipId, options) });
       return;
     } catch (error) {
       if (!isKubeError(error, 409)) throw error;
@@ -39,7 +39,7 @@ export async function hasClaim(
   { deploymentId }: Pick<KubernetesDriverOptions, 'deploymentId'>,
 ): Promise<boolean> {
   try {
-    const path = `${pathOf(cluster)}/${shipName(deploymentId, shipId)}`;
+    const path = `${claimsPath(cluster)}/${shipName(deploymentId, shipId)}`;
     const claim = await cluster.client.request<V1PersistentVolumeClaim>('GET', path);
     return claim.metadata?.deletionTimestamp === undefined;
   } catch (error) {
@@ -55,13 +55,13 @@ export async function removeClaim(
   { deploymentId }: Pick<KubernetesDriverOptions, 'deploymentId'>,
 ): Promise<void> {
   try {
-    await cluster.client.request('DELETE', `${pathOf(cluster)}/${shipName(deploymentId, shipId)}`);
+    await cluster.client.request('DELETE', `${claimsPath(cluster)}/${shipName(deploymentId, shipId)}`);
   } catch (error) {
     if (!isKubeError(error, 404)) throw error;
   }
 }
 
-function claimFor(shipId: string, options: KubernetesDriverOptions): V1PersistentVolumeClaim {
+export function claimFor(shipId: string, options: KubernetesDriverOptions): V1PersistentVolumeClaim {
   return {
     apiVersion: 'v1',
     kind: 'PersistentVolumeClaim',

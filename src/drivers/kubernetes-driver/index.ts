@@ -1,19 +1,23 @@
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import type { Ship } from '../../ships/ship.js';
 import type { Driver, DriverReport, Endpoint, FoundShip, Inspection } from '../driver.js';
+import { checkAccountRights } from './account-rights.js';
 import { hasClaim, removeClaim } from './claims.js';
+import { lastWarning } from './events.js';
+import { lostHardening } from './hardening.js';
 import { isKubeError, toDriverError } from './kube-error.js';
 import { checkNetworkPolicies } from './network-policies.js';
 import { deploymentSelector, podName } from './names.js';
 import { openCluster, type Cluster } from './open-cluster.js';
 import type { KubernetesDriverOptions } from './options.js';
 import { UID_BASE } from './pod-spec.js';
-import { endOf, endOfChange, seenFirst, stateOf } from './pod-state.js';
+import { endOf, endOfChange, isOutOfSight, seenFirst, stateOf } from './pod-state.js';
 import { PodWatch, type Pod } from './pod-watch.js';
 import { readLogs } from './read-logs.js';
 import { endpointOf, toFoundShip, toShipHandle } from './ship-handle.js';
 import { startShip } from './start-ship.js';
 import { removePod } from './stop-ship.js';
+import { examplePod, tryShip } from './try-ship.js';
 
 export type { KubernetesDriverOptions, PodTemplate } from './options.js';
 export { readPodTemplate } from './pod-template.js';
@@ -30,7 +34,7 @@ class KubernetesDriver implements Driver {
   readonly name = 'kubernetes';
   readonly uids = { scope: 'ship', base: UID_BASE } as const;
   readonly #options: KubernetesDriverOptions;
-  /** What is missing of the network's filter, as check() found it. */
+  /** What does not hold ships though it should, as check() found it. */
   #unenforced: readonly string[] = [];
   #opened: Promise<{ readonly cluster: Cluster; readonly watch: PodWatch }> | undefined;
 
@@ -44,12 +48,14 @@ class KubernetesDriver implements Driver {
     try {
       const { gitVersion } = await client.request<{ gitVersion: string }>('GET', '/version', { signal });
       await watch.ready();
-      this.#unenforced = await checkNetworkPolicies(cluster, this.#options);
+      const unexplained = await checkAccountRights(cluster);
+      const refused = await tryShip(cluster, this.#options);
+      this.#unenforced = [...(await checkNetworkPolicies(cluster, this.#options)), ...this.#taken()];
       const { image, shipNetwork, podSecurity } = this.#options;
       return {
         summary: `kubernetes: ${gitVersion} at ${client.server} (${name}), namespace ${namespace}; image ${image}; network ${shipNetwork}; Pod Security ${podSecurity}`,
         network: shipNetwork,
-        warnings: [...this.#unenforced, ...this.#ignored()],
+        warnings: [...this.#unenforced, ...this.#ignored(), ...unexplained, ...refused],
       };
     } catch (error) {
       throw toDriverError(`looking at namespace ${namespace}`, error);
@@ -69,7 +75,8 @@ class KubernetesDriver implements Driver {
   async inspect(ship: Ship): Promise<Inspection> {
     const pod = await this.#find(ship);
     const state = pod && stateOf(pod);
-    return state && state.kind !== 'ended' ? { state: 'running' } : endOf(pod);
+    if (!state || state.kind === 'ended') return endOf(pod);
+    return isOutOfSight(pod) ? { state: 'running', trouble: await this.#whyOutOfSight(ship) } : { state: 'running' };
   }
 
   async stop(ship: Ship, { signal }: { signal: AbortSignal }) {
@@ -133,6 +140,16 @@ class KubernetesDriver implements Driver {
       if (isKubeError(error, 404)) return undefined;
       throw toDriverError(`looking for ship ${ship.id}`, error);
     }
+  }
+
+  async #whyOutOfSight(ship: Ship): Promise<string> {
+    const { cluster } = await this.#open();
+    return (await lastWarning(cluster, 'Pod', this.#nameOf(ship))) || 'its node does not answer';
+  }
+
+  #taken(): string[] {
+    const lost = lostHardening(examplePod(this.#options));
+    return lost.length > 0 ? [`hardening that KUBE_POD_TEMPLATE takes away: ${lost.join(', ')}`] : [];
   }
 
   #ignored(): string[] {

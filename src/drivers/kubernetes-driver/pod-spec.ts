@@ -21,8 +21,11 @@ const RUN_BYTES = 16 * 1024 ** 2;
 /** From a deletion by whoever it was until the kubelet kills what is left. The agent closes its logs in it. */
 const GRACE_SECONDS = 5;
 
+/** What a Pod is made from. */
+export type Life = Pick<Ship, 'id' | 'incarnation' | 'spec'>;
+
 /** The Pod of an incarnation: ours, the template merged over it, and what no template may change over both. */
-export function podFor(ship: Ship, secretName: string, options: KubernetesDriverOptions): V1Pod {
+export function podFor(ship: Life, secretName: string, options: KubernetesDriverOptions): V1Pod {
   const own: V1Pod = { apiVersion: 'v1', kind: 'Pod', spec: specFor(ship, secretName, options) };
   const { metadata = {}, spec = {} } = options.podTemplate ?? {};
   const merged = mergePod(own, { spec, metadata: { labels: metadata.labels, annotations: metadata.annotations } });
@@ -37,7 +40,7 @@ export function podFor(ship: Ship, secretName: string, options: KubernetesDriver
   };
 }
 
-function specFor(ship: Ship, secretName: string, options: KubernetesDriverOptions): V1PodSpec {
+function specFor(ship: Life, secretName: string, options: KubernetesDriverOptions): V1PodSpec {
   const oneUid = options.podSecurity === 'restricted';
   const { cpus, memoryBytes } = ship.spec;
   const compute = {

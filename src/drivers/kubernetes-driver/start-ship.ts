@@ -23,7 +23,7 @@ export interface StartShipDeps {
   readonly options: KubernetesDriverOptions;
   readonly cluster: Cluster;
   readonly watch: PodWatch;
-  /** Of Isolation: what of the network nothing in the cluster keeps. */
+  /** Of Isolation: what does not hold ships though it should. */
   readonly unenforced: readonly string[];
 }
 

@@ -1,3 +1,4 @@
+import { kubectl } from '../../../scripts/lib/cluster.mjs';
 import type { Ship } from '../../ships/ship.js';
 import { CONFORMANCE_TOKEN as TOKEN } from '../conformance.js';
 import type { Driver } from '../driver.js';
@@ -39,6 +40,17 @@ describeInCluster('what a cluster says of a ship', () => {
     expect(await ships.namespace.names('pods')).not.toContain(ships.podName(ship));
     await driver.removeData(ship.id);
     return failure as { reason: string; message: string };
+  };
+
+  /** A change of roles reaches the API server's judge a moment later. */
+  const untilRefused = async (act: () => Promise<unknown>): Promise<unknown> => {
+    for (const late = soon(); ; late.throwIfAborted()) {
+      const failure: unknown = await act().then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      if (failure !== undefined) return failure;
+    }
   };
 
   says('an image that does not exist: at the end of the wait', async () => {
@@ -185,6 +197,48 @@ describeInCluster('what a cluster says of a ship', () => {
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
     expect(await snapshot()).toEqual(before);
+  });
+
+  says('that the account lacks a right, before any ship is made', async () => {
+    await using own = await KubernetesShips.make();
+    const withoutWatch = [{ op: 'replace', path: '/rules/0/verbs', value: ['create', 'delete', 'get', 'list'] }];
+    const patch = ['patch', 'role', 'shipyard-bay', '--type=json', '-p', JSON.stringify(withoutWatch)];
+    kubectl(['-n', own.namespace.name, ...patch], { kubeconfig: TEST_KUBECONFIG });
+    await expect(untilRefused(() => own.driver().check(soon()))).resolves.toMatchObject({
+      reason: 'DRIVER_REFUSED',
+      message: expect.stringMatching(/may not watch pods in namespace .*rbac\.yaml/) as string,
+    });
+  });
+
+  it.each<[string, Partial<KubernetesDriverOptions>, RegExp]>([
+    [
+      'a field that is unknown',
+      { podTemplate: { spec: { tolerationss: [] } as object } },
+      /"spec\.tolerationss".*KUBE_POD_TEMPLATE/,
+    ],
+    ['a list that is none', { podTemplate: { spec: { containers: 'ship' } as object } }, /cannot unmarshal/],
+    [
+      'a container without a name',
+      { podTemplate: { spec: { containers: [{ image: 'a' }] } as object } },
+      /name: Required/,
+    ],
+    ['a name that no class can have', { storageClass: 'No Class' }, /claim of a small ship.*storageClassName/],
+  ])(
+    'no Pod of %s: before any ship is made',
+    async (_what, options, says) => {
+      await expect(ships.driver(options).check(soon())).rejects.toMatchObject({
+        reason: 'DRIVER_REFUSED',
+        message: expect.stringMatching(says) as string,
+      });
+    },
+    TIMEOUT_MS,
+  );
+
+  says('what its level of security refuses, and what a template takes away, as a warning at the start', async () => {
+    await using own = await KubernetesShips.make({}, 'restricted');
+    const podTemplate = { spec: { hostNetwork: true } };
+    const { warnings } = await own.driver({ podTemplate }).check(soon());
+    expect(warnings.join('\n')).toMatch(/KUBE_POD_TEMPLATE takes away: hostNetwork[^]*violates PodSecurity/);
   });
 
   says('that no policy holds its ships, until one does', async () => {

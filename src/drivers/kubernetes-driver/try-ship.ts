@@ -1,0 +1,41 @@
+import { StatusError } from '../../../proto/rpc/status-error.js';
+import { claimFor, claimsPath } from './claims.js';
+import { isKubeError } from './kube-error.js';
+import type { Cluster } from './open-cluster.js';
+import type { KubernetesDriverOptions } from './options.js';
+import { podFor, type Life } from './pod-spec.js';
+
+/** A small ship, so that it is refused for what all ships have in common. */
+const EXAMPLE: Life = { id: 'check', incarnation: 0, spec: { cpus: 0.1, memoryBytes: 256 * 1024 ** 2 } };
+
+export const examplePod = (options: KubernetesDriverOptions) => podFor(EXAMPLE, 'check', options);
+
+/**
+ * Asks the API server what it would say of a ship's claim and Pod, without making any: unknown fields of the template, values
+ * of a wrong type, Pod Security, quotas.
+ *
+ * @returns what stands in the way now and may pass
+ * @throws StatusError DRIVER_REFUSED where they are no valid objects, as no ship's would be
+ */
+export async function tryShip(cluster: Cluster, options: KubernetesDriverOptions): Promise<string[]> {
+  const { client, namespace } = cluster;
+  const query = { dryRun: 'All', fieldValidation: 'Strict' };
+  const attempts = [
+    { what: 'claim', path: claimsPath(cluster), body: claimFor(EXAMPLE.id, options) },
+    { what: 'Pod', path: `/api/v1/namespaces/${namespace}/pods`, body: examplePod(options) },
+  ];
+  const warnings: string[] = [];
+  for (const { what, path, body } of attempts) {
+    try {
+      await client.request('POST', path, { query, body });
+    } catch (error) {
+      if (!isKubeError(error, 400, 403, 404, 422)) throw error;
+      const isNoObject = isKubeError(error, 400, 422) && !/dry.?run/i.test(error.message);
+      const source = options.podTemplate ? 'KUBE_POD_TEMPLATE and the variables KUBE_*' : 'the variables KUBE_*';
+      const message = `the API server refuses the ${what} of a small ship: ${error.message}`;
+      if (isNoObject) throw new StatusError('DRIVER_REFUSED', `${message}; look at ${source}`, { cause: error });
+      warnings.push(message);
+    }
+  }
+  return warnings;
+}
