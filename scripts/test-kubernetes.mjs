@@ -26,7 +26,7 @@ const PARTS = {
   outside: (env) =>
     inNamespace('outside', {}, (namespace) => {
       expectOnlyRole(namespace);
-      withBayOutside(namespace, env, ['scenarios', 'durability', 'kubernetes-faults']);
+      withBayOutside(namespace, env, ['scenarios', 'durability', 'kubernetes-faults', 'kubernetes-outages']);
     }),
   /** Bay as the manifests have it, reached by its Service. */
   inside: (env) =>

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { OWN_CLUSTER_FOLDER, TestNamespace } from '../../drivers/kubernetes-driver/testing/test-cluster.js';
 import { Daemon } from './daemon.js';
@@ -16,4 +16,20 @@ export function clusterDaemon(name: 'kube-apiserver' | 'kubelet'): Daemon {
   const pidFile = path.join(folder, 'pids', name);
   if (!existsSync(pidFile)) throw new Error(`the test cluster has no ${name}`);
   return new Daemon({ pidFile, log: path.join(folder, 'log', `${name}.log`) });
+}
+
+/** Ends all processes of a Pod on the node of the test cluster at once, as a loss of power does. */
+export async function endPodOnNode(pod: string): Promise<void> {
+  const cluster = testCluster();
+  const { metadata } = await cluster.client.request<{ metadata: { uid: string } }>('GET', cluster.path('pods', pod));
+  const isOfPod = (pid: string) => {
+    try {
+      return readFileSync(`/proc/${pid}/cgroup`, 'utf8').replaceAll('_', '-').includes(`pod${metadata.uid}`);
+    } catch {
+      return false; // ended in between
+    }
+  };
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && isOfPod(name));
+  if (pids.length === 0) throw new Error(`Pod ${pod} has no process on this machine`);
+  for (const pid of pids) process.kill(Number(pid), 'SIGKILL');
 }

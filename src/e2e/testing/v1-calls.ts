@@ -53,8 +53,8 @@ export class V1Calls {
     return this.json('POST', '/v1/ships', session, { ttlSeconds: 900 });
   }
 
-  async tryCreateShip(session: string): Promise<{ shipId?: string; reason?: string }> {
-    const response = await this.post('/v1/ships', session, { ttlSeconds: 900 });
+  async tryCreateShip(session: string, spec?: object): Promise<{ shipId?: string; reason?: string }> {
+    const response = await this.post('/v1/ships', session, { ttlSeconds: 900, ...(spec ? { spec } : {}) });
     const answer = (await response.json()) as ShipSeen | Failed;
     return 'error' in answer ? { reason: answer.error.reason } : { shipId: answer.shipId };
   }
