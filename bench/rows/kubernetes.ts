@@ -19,6 +19,9 @@ import { System } from '../lib/system.js';
 const AT_ONCE = 30;
 const SIMULATED = 2000;
 const IMAGE = process.env['SHIPYARD_TEST_KUBE_IMAGE'] ?? 'ship:slim';
+/** Each may use a core, and asks for little of it: so many fit on one node. */
+const SPEC = { cpus: 1, memoryBytes: 512 * 1024 ** 2 };
+const TEMPLATE = { spec: { containers: [{ name: 'ship', resources: { requests: { cpu: '20m', memory: '64Mi' } } }] } };
 
 /**
  * Ships as Pods, on the cluster that KUBECONFIG names or the test cluster, which must have the image: how long until a new
@@ -33,11 +36,14 @@ export async function kubernetesRows(rounds: number): Promise<Row[]> {
   try {
     const kubeconfig = path.join(folder, 'kubeconfig');
     writeFileSync(kubeconfig, proxy.kubeconfig, { mode: 0o600 });
+    const template = path.join(folder, 'template.json');
+    writeFileSync(template, JSON.stringify(TEMPLATE));
     const environment = {
       ...{ CONTAINER_DRIVER: 'kubernetes', KUBECONFIG: kubeconfig, KUBE_NAMESPACE: namespace, DOCKER_IMAGE: IMAGE },
-      ...{ KUBE_STORAGE_SIZE: '1Gi', DEFAULT_SHIP_CPUS: '0.05', DEFAULT_SHIP_MEMORY: '256m', MAX_SHIP_NUM: '40' },
+      ...{ KUBE_STORAGE_SIZE: '1Gi', KUBE_POD_TEMPLATE: template, MAX_SHIP_NUM: '40' },
+      ...{ DEFAULT_SHIP_CPUS: `${SPEC.cpus}`, DEFAULT_SHIP_MEMORY: `${SPEC.memoryBytes}` },
     };
-    const system = await System.start(environment, { cpus: 0.05, memory: '256m' });
+    const system = await System.start(environment, { cpus: SPEC.cpus, memory: `${SPEC.memoryBytes}` });
     try {
       return [
         await toFirstAnswer(system, namespace, rounds),
@@ -135,10 +141,9 @@ async function perLook(folder: string, ships: number): Promise<number> {
   }
 }
 
-const DRIVER: KubernetesDriverOptions = { ...TEST_OPTIONS, image: IMAGE };
+const DRIVER: KubernetesDriverOptions = { ...TEST_OPTIONS, image: IMAGE, podTemplate: TEMPLATE };
 
-const shipOf = (id: string): Ship =>
-  testShip(id, { state: 'RUNNING', driver: 'kubernetes', spec: { cpus: 0.05, memoryBytes: 256 * 1024 * 1024 } });
+const shipOf = (id: string): Ship => testShip(id, { state: 'RUNNING', driver: 'kubernetes', spec: SPEC });
 
 function ran(args: readonly string[], input = ''): Promise<void> {
   const child = spawn('kubectl', args, { stdio: ['pipe', 'ignore', 'inherit'] });
