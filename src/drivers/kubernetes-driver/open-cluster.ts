@@ -31,9 +31,9 @@ export async function openCluster(options: {
     else readFiles(config, options.kubeconfig ?? path.join(homedir(), '.kube/config'), () => new KubeConfig());
     if (options.context !== undefined) config.setCurrentContext(options.context);
   } catch (error) {
-    throw new StatusError('DRIVER_REFUSED', `the kubeconfig cannot be read: ${toError(error).message}`, {
-      cause: error,
-    });
+    // What follows the first line shows a part of the file, which holds keys and tokens.
+    const [why] = toError(error).message.split('\n');
+    throw new StatusError('DRIVER_REFUSED', `the kubeconfig cannot be read: ${why}`);
   }
   const context = config.getContextObject(config.getCurrentContext());
   if (!context) {
@@ -42,8 +42,9 @@ export async function openCluster(options: {
         .getContexts()
         .map(({ name }) => name)
         .join(', ') || 'none';
-    const message = `the kubeconfig has no context "${config.getCurrentContext()}", but: ${known}`;
-    throw new StatusError('DRIVER_REFUSED', message);
+    const wanted = config.getCurrentContext() as string | undefined;
+    const what = wanted ? `has no context "${wanted}"` : 'says no current context: set KUBE_CONTEXT';
+    throw new StatusError('DRIVER_REFUSED', `the kubeconfig ${what}; it has: ${known}`);
   }
   return {
     client: new KubeClient(config),

@@ -25,7 +25,7 @@ export async function readPodTemplate(file: string): Promise<PodTemplate> {
   try {
     text = loadYaml(readFileSync(file, 'utf8'));
   } catch (error) {
-    throw refuse(`must be a file of YAML or JSON: ${toError(error).message}`);
+    throw refuse(`must be a file of YAML or JSON: ${toError(error).message.split('\n')[0]}`);
   }
   const parsed = schema.safeParse(text);
   if (parsed.success) return parsed.data;

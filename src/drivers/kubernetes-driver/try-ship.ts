@@ -1,6 +1,6 @@
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import { claimFor, claimsPath } from './claims.js';
-import { isKubeError } from './kube-error.js';
+import { KubeError } from './kube-error.js';
 import type { Cluster } from './open-cluster.js';
 import type { KubernetesDriverOptions } from './options.js';
 import { podFor, type Life } from './pod-spec.js';
@@ -15,7 +15,7 @@ export const examplePod = (options: KubernetesDriverOptions) => podFor(EXAMPLE, 
  * of a wrong type, Pod Security, quotas.
  *
  * @returns what stands in the way now and may pass
- * @throws StatusError DRIVER_REFUSED where they are no valid objects, as no ship's would be
+ * @throws StatusError DRIVER_REFUSED where they are no valid objects, as no ship's would be, or there is no such namespace
  */
 export async function tryShip(cluster: Cluster, options: KubernetesDriverOptions): Promise<string[]> {
   const { client, namespace } = cluster;
@@ -29,13 +29,18 @@ export async function tryShip(cluster: Cluster, options: KubernetesDriverOptions
     try {
       await client.request('POST', path, { query, body });
     } catch (error) {
-      if (!isKubeError(error, 400, 403, 404, 422)) throw error;
-      const isNoObject = isKubeError(error, 400, 422) && !/dry.?run/i.test(error.message);
-      const source = options.podTemplate ? 'KUBE_POD_TEMPLATE and the variables KUBE_*' : 'the variables KUBE_*';
+      if (!(error instanceof KubeError)) throw error;
       const message = `the API server refuses the ${what} of a small ship: ${error.message}`;
-      if (isNoObject) throw new StatusError('DRIVER_REFUSED', `${message}; look at ${source}`, { cause: error });
-      warnings.push(message);
+      if (mayPass(error)) warnings.push(message);
+      else throw new StatusError('DRIVER_REFUSED', `${message}; look at ${source(options)}`, { cause: error });
     }
   }
   return warnings;
 }
+
+/** Quotas and levels of security change without Bay. A webhook that fails, or cannot be tried, says nothing of ships. */
+const mayPass = ({ status, message }: KubeError): boolean =>
+  ![400, 404, 422].includes(status) || /dry.?run/i.test(message);
+
+const source = ({ podTemplate }: KubernetesDriverOptions): string =>
+  podTemplate ? 'KUBE_POD_TEMPLATE and the variables KUBE_*' : 'the variables KUBE_*';
