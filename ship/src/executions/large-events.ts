@@ -14,6 +14,8 @@ export const MAX_EVENT_BYTES = 256 * 1024;
 /** What an event may hold itself before its largest values move to parts; leaves room for numbers and references. */
 const BODY_BYTES = MAX_EVENT_BYTES - 4 * 1024;
 const PART_BYTES = 192 * 1024;
+/** A MIME type's name with the reference to its parts. */
+const REFERENCE_BYTES = 320;
 /** What of a too large text stays readable in the event itself. */
 const HEAD_CHARS = 16 * 1024;
 const PROMPT_BYTES = 64 * 1024;
@@ -23,6 +25,7 @@ const PROMPT_BYTES = 64 * 1024;
  * that follow it directly. Order and content are kept, nothing is cut but the prompt of an input request.
  */
 export function splitLarge(event: EventBody): EventBody[] {
+  if (event.$case === 'inputRequest') return [cutPrompt(event)];
   if (encodedSize(event) <= BODY_BYTES) return [event];
   const parts: BlobPart[] = [];
   switch (event.$case) {
@@ -36,12 +39,19 @@ export function splitLarge(event: EventBody): EventBody[] {
     case 'commMsg':
     case 'commClose':
       return [{ ...event, value: shrinkComm(event.value, parts) }, ...parts.map(toEvent)];
-    case 'inputRequest':
-      return [{ ...event, value: { ...event.value, prompt: headOf(event.value.prompt, PROMPT_BYTES / 4) } }];
     default:
       // The other kinds hold numbers and, for output, chunks that were cut to size before.
       return [event];
   }
+}
+
+function cutPrompt(event: Extract<EventBody, { $case: 'inputRequest' }>): EventBody {
+  const { prompt } = event.value;
+  if (prompt.length * 3 <= PROMPT_BYTES) return event;
+  const bytes = Buffer.from(prompt);
+  let end = Math.min(bytes.length, PROMPT_BYTES);
+  while (end < bytes.length && (bytes[end]! & 0xc0) === 0x80) end--; // within a character
+  return { ...event, value: { ...event.value, prompt: bytes.toString('utf8', 0, end) } };
 }
 
 function toEvent(part: BlobPart): EventBody {
@@ -77,8 +87,6 @@ function roughSize(event: EventBody): number {
         (sum, buffer) => sum + buffer.length + 8,
         event.value.dataJson.length + event.value.metadataJson.length + event.value.targetName.length,
       );
-    case 'inputRequest':
-      return event.value.prompt.length;
     default:
       return 0;
   }
@@ -93,7 +101,7 @@ function shrinkDisplay(display: Display, parts: BlobPart[]): Display {
   const items = [...display.items];
   const largeFields: MimeItem[] = [];
   let metadataJson = display.metadataJson;
-  let budget = BODY_BYTES - 1024 - items.length * 256;
+  let budget = BODY_BYTES - 1024 - items.length * REFERENCE_BYTES;
   if (Buffer.byteLength(metadataJson) > budget / 4) {
     largeFields.push(moveOut('metadata_json', Buffer.from(metadataJson), true, parts));
     metadataJson = '';
@@ -102,17 +110,14 @@ function shrinkDisplay(display: Display, parts: BlobPart[]): Display {
 
   const sizes = items.map((item) => MimeItem.encode(item).finish().length);
   let total = sizes.reduce((sum, size) => sum + size, 0);
-  const moved = new Set<number>();
-  while (total > budget && moved.size < items.length) {
-    const largest = sizes.reduce(
-      (best, size, at) => (moved.has(at) || (best >= 0 && sizes[best]! >= size) ? best : at),
-      -1,
-    );
-    if (largest < 0) break;
-    moved.add(largest);
-    total -= sizes[largest]!;
+  const moved: number[] = [];
+  const largestFirst = [...sizes.keys()].sort((a, b) => sizes[b]! - sizes[a]!);
+  for (const at of largestFirst) {
+    if (total <= budget) break;
+    moved.push(at);
+    total -= sizes[at]!;
   }
-  for (const at of [...moved].sort((a, b) => a - b)) {
+  for (const at of moved.sort((a, b) => a - b)) {
     const { mimeType, content } = items[at]!;
     if (content?.$case === 'text') items[at] = moveOut(mimeType, Buffer.from(content.value), true, parts);
     else if (content?.$case === 'data') items[at] = moveOut(mimeType, content.value, false, parts);

@@ -132,6 +132,27 @@ describe.each(testPythons())('a Python cell, %s', (_name, python) => {
     });
   });
 
+  it.each([
+    ['data', "display({'application/json': x}, raw=True)"],
+    ['metadata', "display({'text/plain': ''}, metadata={'x': x}, raw=True)"],
+    ['a message of a widget', "from comm import create_comm; create_comm('t', data={'x': x})"],
+  ])('says so where JSON is nested too deeply in %s, and goes on', async (_where, show) => {
+    const deep = 'import sys; sys.setrecursionlimit(50000)\nx = 1\nfor _ in range(6000): x = [x]\n';
+    const { end } = await sessions.run(`${deep}${show}`);
+    expect(end.outcome.$case).toBe('completed');
+    const { log } = await sessions.run('print(len(x))');
+    expect(log.text()).toBe('1\n');
+  });
+
+  it('takes a display of very many types and of a very long name', async () => {
+    const { log } = await sessions.run(
+      "display({f'a/{i}': 'x' * 100 for i in range(30_000)}, raw=True, display_id='d' * 3_000_000)",
+    );
+    const [shown] = log.of('display');
+    expect(shown?.items).toHaveLength(256);
+    expect(shown?.displayId).toMatch(/^sha256:/);
+  });
+
   it('shows figures as PNG bytes, and has plt without an import', async () => {
     const before = await sessions.run('import sys; print("matplotlib" in sys.modules, "plt" in dir(), end="")');
     expect(before.log.text()).toBe('False False');

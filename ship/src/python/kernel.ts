@@ -90,9 +90,9 @@ export class Kernel implements CellKernel {
       number: options.number,
       variant,
       handlers: {
-        iopub: (message) => kernel.#onIopub(message),
-        shell: (message) => kernel.#onShell(message),
-        stdin: (message) => kernel.#onStdin(message),
+        iopub: (message) => kernel.#guarded(() => kernel.#onIopub(message)),
+        shell: (message) => kernel.#guarded(() => kernel.#onShell(message)),
+        stdin: (message) => kernel.#guarded(() => kernel.#onStdin(message)),
       },
       onFault: (error) => options.log.warn({ kernel: options.number, reason: String(error) }, 'kernel channel'),
     });
@@ -218,6 +218,21 @@ export class Kernel implements CellKernel {
 
   // What the kernel says
 
+  /** A defect of ours that a message brings out costs this kernel, and not the other sessions of the agent. */
+  #guarded(take: () => Promise<void> | undefined): Promise<void> | undefined {
+    try {
+      return take()?.catch(this.#onDefect);
+    } catch (error) {
+      this.#onDefect(error);
+      return undefined;
+    }
+  }
+
+  readonly #onDefect = (error: unknown): void => {
+    this.#options.log.error({ generation: this.generation, err: error }, 'defect: the kernel ends');
+    this.kill();
+  };
+
   #onIopub(message: KernelReply): Promise<void> | undefined {
     this.#lastIopub = performance.now();
     this.#firstIopub();
@@ -257,6 +272,8 @@ export class Kernel implements CellKernel {
     const exit = await this.#launched.process.exited;
     this.#exit = exit;
     this.#options.onChange(this);
+    // What its code started goes with it, however it ended: nobody has it in hand any more.
+    this.#launched.process.kill('SIGKILL', { tree: true });
     await this.#quiet();
     if (this.#cell) this.#bury(this.#cell);
     this.#launched.channels.close();

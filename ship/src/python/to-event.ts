@@ -1,5 +1,6 @@
 import type { CellError, Comm, Display, MimeItem } from '../../../proto/gen/shipyard/execution/v1/execution.js';
 import type { EventBody } from '../executions/execution.js';
+import { boundBuffers, boundTypes, toId, toJson } from './bounded.js';
 import { toInteger, toObject, toText, type KernelReply } from './wire.js';
 
 /** What a message on iopub says: a piece of output, an event, or nothing that the log keeps (status, execute_input). */
@@ -43,8 +44,8 @@ function toOutput({ content, buffers }: KernelReply): Meaning {
 function toDisplay(content: KernelReply['content']): Display {
   return {
     items: toItems(content['data']),
-    metadataJson: JSON.stringify(toObject(content['metadata'])),
-    displayId: toText(toObject(content['transient'])['display_id']),
+    metadataJson: toJson(toObject(content['metadata']), '{}'),
+    displayId: toId(toText(toObject(content['transient'])['display_id'])),
     executionCount: toInteger(content['execution_count']),
     largeFields: [],
   };
@@ -74,21 +75,27 @@ export function toCellError(content: KernelReply['content'], executionCount: num
 
 function toComm({ content, metadata, buffers }: KernelReply): Comm {
   return {
-    commId: toText(content['comm_id']),
-    targetName: toText(content['target_name']),
-    dataJson: JSON.stringify(content['data'] ?? {}),
-    metadataJson: JSON.stringify(metadata),
-    buffers: [...buffers],
+    commId: toId(toText(content['comm_id'])),
+    targetName: toId(toText(content['target_name'])),
+    dataJson: toJson(content['data'] ?? {}, '{}'),
+    metadataJson: toJson(metadata, '{}'),
+    buffers: boundBuffers(buffers),
     largeFields: [],
   };
 }
 
 function toItems(data: unknown): MimeItem[] {
-  return Object.entries(toObject(data)).map(([mimeType, value]) => ({ mimeType, content: toContent(mimeType, value) }));
+  return boundTypes(Object.entries(toObject(data))).map(([mimeType, value]) => ({
+    mimeType,
+    content: toContent(mimeType, value),
+  }));
 }
 
+/** A JSON text, as every reader of such an item expects one. */
+const TOO_DEEP = JSON.stringify('a value that is nested too deeply to be shown');
+
 function toContent(mimeType: string, value: unknown): MimeItem['content'] {
-  if (isJson(mimeType)) return { $case: 'text', value: JSON.stringify(value) };
+  if (isJson(mimeType)) return { $case: 'text', value: toJson(value, TOO_DEEP) };
   // Lines, as in a notebook's file, are one text.
   const text = Array.isArray(value) ? value.map(toText).join('') : toText(value);
   return isBinary(mimeType) ? { $case: 'data', value: Buffer.from(text, 'base64') } : { $case: 'text', value: text };
