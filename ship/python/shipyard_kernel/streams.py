@@ -143,14 +143,23 @@ class Capture:
         self.flush_c()
         for stream in self.streams:
             with stream.lock:
-                old = stream.pipe
-                self._ignore(old)
-                stream.pipe = self._open(stream, cells.IDLE)
-                if stream.drain(old):
-                    self._close(old)
-                else:
-                    self._epoll.register(old.fd, select.EPOLLIN)
+                self._change_pipe(stream)
             stream.send_pending()
+
+    def _change_pipe(self, stream):
+        old = stream.pipe
+        try:
+            stream.pipe = self._open(stream, cells.IDLE)
+        except OSError:
+            # The user's code has all descriptors. With the old pipe, only what outlives a cell cannot be told from the next.
+            stream.drain(old)
+            old.cell = cells.IDLE
+            return
+        self._ignore(old)
+        if stream.drain(old):
+            self._close(old)
+        else:
+            self._epoll.register(old.fd, select.EPOLLIN)
 
     def flush_c(self):
         """What sits in the buffers of the original streams and of C's stdout comes out."""
@@ -355,6 +364,9 @@ class CellStream(OutStream):
 
     def flush(self):
         """The user's: what was written is with the socket when it returns, whatever the code does next with the GIL.
+
+        ZeroMQ's own thread writes it a moment later, and has no way to say that it did: a signal that ends the process now
+        may take it along.
 
         ipykernel flushes each stream three times a cell, mostly for nothing; waiting costs a trip to another thread.
         """

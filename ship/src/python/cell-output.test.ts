@@ -190,6 +190,15 @@ describe.each(testPythons())('the output of a Python cell, %s', (_name, python) 
     expect(log.text('stderr')).not.toContain('fork');
   });
 
+  it('goes on, with what the kernel knows, after a cell that took every descriptor', async () => {
+    const code = 'import os\nz, fds = 7, []\ntry:\n  while True: fds.append(os.dup(0))\nexcept OSError: print("all")';
+    const { log, end } = await sessions.run(code);
+    expect([log.text(), end.outcome]).toEqual(['all\n', COMPLETED]);
+    for (const then of ['', '[os.close(fd) for fd in fds]; ']) {
+      expect((await sessions.run(`${then}print(z)`)).log.text()).toBe('7\n');
+    }
+  });
+
   it('goes on after a cell that closed its streams and descriptors', async () => {
     await sessions.run('import sys, os; sys.stdout.close(); os.close(1)');
     const { log } = await sessions.run('print("still"); os.system("echo here")');

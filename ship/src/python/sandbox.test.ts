@@ -44,6 +44,13 @@ describe.each(availableSandboxes())('a kernel in a sandbox of kind %s', (kind) =
     expect(log.text()).toMatch(/pip \d+/);
   });
 
+  it('takes all that it started along, also when it dies by itself', async () => {
+    const { end } = await sessions.run('import os, subprocess; subprocess.Popen(["sleep", "62"]); os._exit(3)');
+    expect(end.outcome).toMatchObject({ $case: 'kernelDied', value: { exitCode: 3 } });
+    const left = await sessions.run('!ps -eo args 2>/dev/null | grep -c "[s]leep 62"');
+    expect(left.log.text().trim()).toBe('0');
+  });
+
   it('can be interrupted, and killed with all that it started', async () => {
     const first = await sessions.begin('import time; print("running"); time.sleep(60)');
     await first.log.printed('running');
