@@ -1,4 +1,7 @@
 /** What a cluster may do to ships behind Bay's back, or refuse: each with the answer that a client gets, and nothing left. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { startOwnBay, type OwnBay } from '../../scripts/lib/bay.mjs';
 import { eventually } from './testing/processes.js';
 import { makeShipWithFile } from './testing/ship-with-file.js';
@@ -42,6 +45,32 @@ inCluster('what a cluster refuses, as the answer of POST /ship', () => {
     ],
     ['a storage class that does not exist', { KUBE_STORAGE_CLASS: 'nowhere' }, /storageclass.*nowhere.* not found/i],
   ])('%s', (_what, environment, says) => withBay(environment, (calls) => refuses(calls, { ...START_FAILED, says })));
+
+  describe('at once, however long a caller would wait', () => {
+    const REFUSED = { status: 500, reason: 'DRIVER_REFUSED' };
+    const small = { cpus: 0.1, memory: '128m' };
+    let folder: string;
+    beforeAll(() => (folder = mkdtempSync(path.join(tmpdir(), 'shipyard-test-'))));
+    afterAll(() => rmSync(folder, { recursive: true }));
+    const neverPulled = () => {
+      const file = path.join(folder, 'template.json');
+      writeFileSync(file, JSON.stringify({ spec: { containers: [{ name: 'ship', imagePullPolicy: 'Never' }] } }));
+      return { DOCKER_IMAGE: 'nowhere/ship:1', KUBE_POD_TEMPLATE: file };
+    };
+
+    it.each([
+      ['an image that may not be pulled', neverPulled, /ErrImageNeverPull/],
+      [
+        'what admission does not let in',
+        () => ({ KUBE_RUNTIME_CLASS: 'nowhere' }),
+        /RuntimeClass .*nowhere.* not found/,
+      ],
+    ])('%s', (_what, environment, says) =>
+      withBay({ ...environment(), SHIP_HEALTH_CHECK_TIMEOUT: '600' }, (calls) =>
+        refuses(calls, { ...REFUSED, says }, small),
+      ),
+    );
+  });
 
   it('a ship larger than any node, and a quota that is used up', () =>
     withBay({}, async (calls) => {

@@ -48,12 +48,12 @@ export async function checkAccountRights({ client, namespace }: Cluster): Promis
   const { resourceRules = [], incomplete = false } = review.status;
   if (incomplete) return [];
   const missing = missingOf(resourceRules, NEEDED);
-  if (missing.length > 0) throw new StatusError('DRIVER_REFUSED', maySay(missing, namespace));
+  if (missing.length > 0) throw new StatusError('DRIVER_REFUSED', mayNot(missing, namespace));
   const unexplained = missingOf(resourceRules, EXPLAINING);
-  return unexplained.length > 0 ? [maySay(unexplained, namespace)] : [];
+  return unexplained.length > 0 ? [mayNot(unexplained, namespace)] : [];
 }
 
-const maySay = (missing: readonly string[], namespace: string): string =>
+const mayNot = (missing: readonly string[], namespace: string): string =>
   `Bay's account may not ${missing.join(', ')} in namespace ${namespace}: give it the Role of deploy/kubernetes/base/rbac.yaml`;
 
 function missingOf(rules: readonly Rule[], rights: readonly Right[]): string[] {
