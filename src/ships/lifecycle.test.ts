@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { ShipState } from '../../proto/gen/shipyard/bay/v1/bay.js';
+import { StatusError } from '../../proto/rpc/status-error.js';
 import { startTestBay, toStart, until, type TestBay, type TestBayOptions } from '../testing/start-test-bay.js';
 
 const bays: TestBay[] = [];
@@ -201,6 +202,18 @@ describe('deleteShip', () => {
     await expect(creating).rejects.toMatchObject({ reason: 'SHIP_START_FAILED' });
     expect(await bay.store.listShips()).toEqual([]);
     expect(bay.driver.lives).toEqual([]);
+  });
+
+  it('gives a session a new ship while the deleted one does not come to an end', async () => {
+    const bay = await start();
+    const { shipId } = await bay.createShip('s');
+    bay.driver.beforeStop = () => Promise.reject(new StatusError('DRIVER_UNAVAILABLE', 'its node is lost'));
+    const deletion = bay.bay.deleteShip({ shipId, keepWorkspace: false });
+    await expect(deletion).rejects.toMatchObject({ reason: 'DRIVER_UNAVAILABLE' });
+    expect((await bay.createShip('s')).shipId).not.toBe(shipId);
+    bay.driver.beforeStop = async () => undefined;
+    await bay.reconciler.tick();
+    await expect(bay.getShip(shipId)).rejects.toMatchObject({ reason: 'SHIP_NOT_FOUND' });
   });
 
   it('deletes a stopped ship, and one deleted twice at once', async () => {
