@@ -14,6 +14,8 @@ import { V1Calls } from './testing/v1-calls.js';
 const NO_ORPHANS_MS = 60_000;
 /** Until the cluster misses a node, and Bay an agent. */
 const MISSED_MS = 150_000;
+/** After which the agent has on its disk what it told of; a crash may cost what is younger. */
+const WRITTEN_SECONDS = 1;
 const inOwnCluster = TEST_DRIVER === 'kubernetes' && OWN_CLUSTER_FOLDER ? describe : describe.skip;
 
 const PRINTS = 6000;
@@ -36,10 +38,11 @@ inOwnCluster('while a part of the cluster is away', () => {
     bay = await startOwnBay({ BAY_EPHEMERAL: '', MAX_SHIP_NUM: '200' });
     calls = new V1Calls(bay);
   }, 60_000);
-  afterAll(async () => {
+  afterEach(async () => {
     for (const { shipId } of await calls.ships()) await calls.deleteShip(shipId);
-    await bay.stop();
+    await eventually('nothing is left', async () => (await testCluster().ofShips()).length === 0, NO_ORPHANS_MS);
   }, 120_000);
+  afterAll(() => bay.stop(), 120_000);
   const isEverything = async (shipId: string, session: string, id: string) =>
     (await readWithCuts(calls.in(shipId, session).attach(id), 100, () => sleep(200))).equals(printed);
 
@@ -59,12 +62,12 @@ inOwnCluster('while a part of the cluster is away', () => {
     await calls.deleteShip((await asked).shipId);
     expect(await isEverything(shipId, 'kubelet', 'on')).toBe(true);
     expect((await calls.ship(shipId)).state).toBe('SHIP_STATE_RUNNING');
-    await calls.deleteShip(shipId);
   }, 240_000);
 
   it('a node that is lost with its ship: both answers say so, and the ship is restored when the node is back', async () => {
     const { shipId, containerId, session, work, hasFileAgain } = await makeShipWithFile(calls, 'node');
     await work.begin('lost', "import time\nprint('begun', flush=True)\ntime.sleep(600)");
+    await work.command(`sleep ${WRITTEN_SECONDS}`);
     const lost = /its agent does not answer: NodeNotReady: Node is not ready/;
     const kubelet = clusterDaemon('kubelet');
     await kubelet.end('SIGKILL');
@@ -83,7 +86,6 @@ inOwnCluster('while a part of the cluster is away', () => {
     expect((await calls.ship(shipId)).stateReason).toMatch(lost);
     await hasFileAgain();
     expect(await work.end('lost')).toMatchObject({ outcome: 'unknown', cause: 'CAUSE_AGENT_LOST', stdout: 'begun\n' });
-    await calls.deleteShip(shipId);
   }, 420_000);
 
   it('the API server, killed twenty times during a create, a call and a delete: no byte is lost, nothing is left', async () => {
@@ -135,8 +137,6 @@ inOwnCluster('while a part of the cluster is away', () => {
       NO_ORPHANS_MS,
     );
     await eventually('and in the cluster', async () => (await testCluster().ofShips()).length === 3, NO_ORPHANS_MS);
-    await calls.deleteShip(shipId);
-    await eventually('nothing is left', async () => (await testCluster().ofShips()).length === 0, NO_ORPHANS_MS);
   }, 600_000);
 });
 
