@@ -129,10 +129,10 @@ async function startServers(config: Config, log: Log, { deps }: OpenShips, about
     router,
     tls,
     descriptorSetPath,
+    authenticate: ({ authorization }) => authorize(authorization),
     mux: {
       sockets: true,
       hello: () => ({ agentVersion: version }),
-      authenticate: ({ authorization }) => authorize(authorization),
     },
   });
   const transport = inProcess(router, { peer: 'http' });

@@ -101,13 +101,11 @@ describe('startRpcServer', () => {
 
   it('lets in over Connect whom authenticate() lets in', async () => {
     const { address, connections } = await start({
-      mux: {
-        hello: () => ({ shipId: 'ship-1', incarnation: 3 }),
-        authenticate: ({ authorization }) => {
-          if (!authorization) throw new StatusError('TOKEN_MISSING', 'no token');
-          if (authorization !== 'Bearer right')
-            throw new StatusError('TOKEN_INVALID', 'wrong token', { details: { a: 1 } });
-        },
+      mux: { hello: () => ({ shipId: 'ship-1', incarnation: 3 }) },
+      authenticate: ({ authorization }) => {
+        if (!authorization) throw new StatusError('TOKEN_MISSING', 'no token');
+        if (authorization !== 'Bearer right')
+          throw new StatusError('TOKEN_INVALID', 'wrong token', { details: { a: 1 } });
       },
     });
     await expect(dialMux(address)).rejects.toMatchObject({ reason: 'TOKEN_MISSING' });

@@ -6,6 +6,7 @@ import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-j
 import { MuxServiceDefinition } from '../gen/shipyard/mux/v1/mux.js';
 import { fromMetadata, MAX_RECEIVED_BYTES } from './grpc-common.js';
 import { toGrpcDefinition, toGrpcHandlers, toPeer } from './grpc-handlers.js';
+import { proveByCalls, type Authenticate } from './prove-calls.js';
 import { prepareUnixSocket } from './unix-socket.js';
 import type { FrameLink } from './mux/frame-link.js';
 import { AcceptedLink } from './mux/grpc-link.js';
@@ -13,18 +14,14 @@ import { MuxConnection, type OwnHello } from './mux/mux-connection.js';
 import { AcceptedSocketLink } from './mux/socket-link.js';
 import type { Router } from './router.js';
 import { toService } from './service.js';
-import { listenError, SocketListener, type Dialer } from './socket-listener.js';
+import { SocketListener, type Dialer } from './socket-listener.js';
 import { StatusError } from './status-error.js';
+import { Unproven } from './unproven.js';
 import { widenServerWindow } from './window.js';
 
 export interface MuxServerOptions {
   /** What this side says of itself on every connection. */
   readonly hello?: () => OwnHello;
-  /**
-   * Decides who may connect, by the metadata of Connect (`authorization`) alone. Throws a StatusError to refuse. Without
-   * it everybody may: calls are then judged one by one, by the router's interceptors.
-   */
-  readonly authenticate?: (metadata: Readonly<Record<string, string>>, peer: string) => void | Promise<void>;
   /**
    * Takes connections on bare sockets too (dialSocket), on the same port, told apart by their first bytes. Not with TLS.
    */
@@ -38,10 +35,15 @@ export interface RpcServerOptions {
   readonly address: string;
   /** Closed by stop(), and aborted where its calls outlast the drain. */
   readonly router: Router;
+  /**
+   * Decides who may connect: by the metadata of Connect (`authorization`), or by that of a gRPC connection's first call.
+   * Without it everybody may: calls are then judged one by one, by the router's interceptors.
+   */
+  readonly authenticate?: Authenticate;
   readonly mux?: MuxServerOptions;
   /** Default: without TLS. */
   readonly credentials?: ServerCredentials;
-  /** Adds services that are not of the router: health, reflection. */
+  /** Adds services that are not of the router, and open to everybody: health, reflection. */
   readonly extend?: (server: Server) => void;
 }
 
@@ -55,6 +57,9 @@ export interface RpcServer {
   stop(options: { readonly drainMs: number }): Promise<void>;
 }
 
+const MUX_SERVICE = toService(MuxServiceDefinition);
+const CONNECT_PATH = MUX_SERVICE.methods[0]?.path;
+
 /** Calls at once on one HTTP/2 connection; further ones wait at the caller. */
 const MAX_CONCURRENT_STREAMS = 1024;
 
@@ -63,36 +68,40 @@ const FLUSH_MS = 250;
 
 /** @throws Error with `code: 'EADDRINUSE'` where the address is taken */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
-  const { router } = options;
+  const { router, mux, authenticate } = options;
   const connections = new Set<MuxConnection>();
+  const unproven = new Unproven();
+  const isOpen = (path: string): boolean => !router.routes.has(path) && path !== CONNECT_PATH;
   const server = new Server({
     'grpc.max_send_message_length': -1,
     'grpc.max_receive_message_length': MAX_RECEIVED_BYTES,
     'grpc.max_concurrent_streams': MAX_CONCURRENT_STREAMS,
     'grpc.enable_channelz': 0,
+    interceptors: [proveByCalls(unproven, { authenticate, isOpen })],
   });
   widenServerWindow(server);
   for (const service of router.services) server.addService(toGrpcDefinition(service), toGrpcHandlers(service, router));
-  const { mux } = options;
+  const accept = (link: FrameLink, dialer: Dialer): void =>
+    void serveMux(link, dialer, { router, authenticate, mux: mux ?? {}, connections });
   if (mux) {
     const connect = (surface: ServerDuplexStream<Buffer, Buffer>): void => {
-      const dialer = { metadata: fromMetadata(surface.metadata), peer: toPeer(surface) };
-      void accept(new AcceptedLink(surface), dialer, router, mux, connections);
+      accept(new AcceptedLink(surface), { metadata: fromMetadata(surface.metadata), peer: toPeer(surface) });
     };
-    server.addService(toGrpcDefinition(toService(MuxServiceDefinition)), { connect });
+    server.addService(toGrpcDefinition(MUX_SERVICE), { connect });
   }
   options.extend?.(server);
 
   const { address } = options;
   if (address.startsWith('unix:')) await prepareUnixSocket(address.slice('unix:'.length));
   const credentials = options.credentials ?? ServerCredentials.createInsecure();
-  const listener =
-    mux?.sockets && !options.credentials
-      ? new SocketListener(server, (socket, dialer) => {
-          void accept(new AcceptedSocketLink(socket), dialer, router, mux, connections);
-        })
-      : undefined;
-  const port = await (listener ? listener.listen(address) : bind(server, address, credentials));
+  const takesMux = mux?.sockets && !options.credentials;
+  const listener = new SocketListener({
+    grpc: server,
+    credentials,
+    unproven,
+    onMux: takesMux ? (socket, dialer) => accept(new AcceptedSocketLink(socket), dialer) : undefined,
+  });
+  const port = await listener.listen(address);
   let stopped: Promise<void> | undefined;
   return {
     port: address.startsWith('unix:') ? 0 : port,
@@ -102,51 +111,43 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   };
 }
 
-async function accept(
-  link: FrameLink,
-  { metadata, peer }: Dialer,
-  router: Router,
-  options: MuxServerOptions,
-  connections: Set<MuxConnection>,
-): Promise<void> {
+interface MuxEnd extends Pick<RpcServerOptions, 'router' | 'authenticate'> {
+  readonly mux: MuxServerOptions;
+  readonly connections: Set<MuxConnection>;
+}
+
+async function serveMux(link: FrameLink, { metadata, peer, letIn }: Dialer, end: MuxEnd): Promise<void> {
+  const { router, authenticate, mux, connections } = end;
   try {
-    await options.authenticate?.(metadata, peer);
+    await authenticate?.(metadata, peer);
   } catch (thrown) {
     link.destroy(StatusError.from(thrown));
     return;
   }
+  letIn?.();
   const { authorization } = metadata;
   const connection = new MuxConnection(link, {
     role: 'acceptor',
-    hello: options.hello?.() ?? {},
+    hello: mux.hello?.() ?? {},
     router,
     peer: `mux ${peer}`,
     ...(authorization === undefined ? {} : { metadata: { authorization } }),
   });
   connections.add(connection);
-  options.onConnection?.(connection);
+  mux.onConnection?.(connection);
   await connection.closed;
   connections.delete(connection);
 }
 
-function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials, (error, port) => {
-      if (error) reject(listenError(address, error));
-      else resolve(port);
-    });
-  });
-}
-
 async function stop(
   server: Server,
-  listener: SocketListener | undefined,
+  listener: SocketListener,
   router: Router,
   connections: ReadonlySet<MuxConnection>,
   drainMs: number,
 ): Promise<void> {
   router.close();
-  listener?.close();
+  listener.close();
   for (const connection of connections) connection.goAway('the server is stopping');
   const shutDown = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
   const drained = Promise.all([shutDown, ...[...connections].map(({ closed }) => closed)]);

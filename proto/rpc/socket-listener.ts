@@ -1,27 +1,47 @@
-/** A port that takes gRPC, and mux on bare sockets beside it. */
-import { ServerCredentials, type Server } from '@grpc/grpc-js';
+/** A port that takes gRPC, with TLS or without, and mux on bare sockets beside it. */
+import type { Server, ServerCredentials } from '@grpc/grpc-js';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { acceptSocket } from './mux/accept-socket.js';
 import { SOCKET_BUFFER_BYTES } from './mux/socket-link.js';
+import { toPeer, type Unproven } from './unproven.js';
 
 /** Who dialled, and with which metadata of Connect. */
 export interface Dialer {
   readonly metadata: Readonly<Record<string, string>>;
   readonly peer: string;
+  /** For whoever accepts it, where its connection is its own. */
+  readonly letIn?: () => void;
+}
+
+export interface SocketListenerOptions {
+  /** Takes what is not mux; it must not be bound to a port of its own. */
+  readonly grpc: Server;
+  readonly credentials: ServerCredentials;
+  /** Holds each connection from its first moment on, until it is let in. */
+  readonly unproven: Unproven;
+  /** Takes mux on bare sockets, and lets it in; without it everything is gRPC. Not with TLS. */
+  readonly onMux?: ((socket: Socket, dialer: Dialer) => void) | undefined;
 }
 
 export class SocketListener {
   readonly #server;
 
-  /** @param grpc takes what is not mux; it must not be bound to a port of its own */
-  constructor(grpc: Server, onMux: (socket: Socket, dialer: Dialer) => void) {
-    const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
-    this.#server = createServer({ noDelay: true, highWaterMark: SOCKET_BUFFER_BYTES }, (socket) =>
+  constructor({ grpc, credentials, unproven, onMux }: SocketListenerOptions) {
+    const injector = grpc.createConnectionInjector(credentials);
+    const toGrpc = (socket: Socket): void => {
+      // grpc-js cannot tell whose a call on a unix socket is. Who may connect is up to the file's folder.
+      if (socket.remoteAddress === undefined) unproven.letIn(socket);
+      injector.injectConnection(socket);
+    };
+    this.#server = createServer({ noDelay: true, highWaterMark: SOCKET_BUFFER_BYTES }, (socket) => {
+      unproven.hold(socket);
+      if (!onMux) return toGrpc(socket);
       acceptSocket(socket, {
-        mux: (accepted, metadata) => onMux(accepted, { metadata, peer: toPeer(accepted) }),
-        other: (accepted) => injector.injectConnection(accepted),
-      }),
-    );
+        mux: (accepted, metadata) =>
+          onMux(accepted, { metadata, peer: toPeer(accepted), letIn: () => unproven.letIn(accepted) }),
+        other: toGrpc,
+      });
+    });
   }
 
   /**
@@ -49,11 +69,7 @@ function toTarget(address: string): { path: string } | { host: string; port: num
   return { host: address.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) };
 }
 
-function toPeer({ remoteAddress, remotePort }: Socket): string {
-  return remoteAddress === undefined ? 'unix' : `${remoteAddress}:${remotePort}`;
-}
-
-export function listenError(address: string, cause: Error): Error {
+function listenError(address: string, cause: Error): Error {
   if (cause.message.includes('EADDRINUSE')) {
     return Object.assign(new Error(`${address} is in use`, { cause }), { code: 'EADDRINUSE' });
   }

@@ -57,10 +57,10 @@ export async function startShipServer(services: ShipServices, options: ShipServe
   const server = await startRpcServer({
     ...toServerAddress(listen),
     router,
+    authenticate: (metadata) => checkToken(metadata),
     mux: {
       hello: () => ({ shipId: config.shipId, incarnation: config.incarnation, agentVersion: version }),
       sockets: true,
-      authenticate: (metadata) => checkToken(metadata),
       onConnection: (connection) => options.onLink(connection.closed),
     },
   });

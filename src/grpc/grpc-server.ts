@@ -10,6 +10,7 @@ import { loadSync } from '@grpc/proto-loader';
 import { HealthImplementation, protoPath as healthProto } from 'grpc-health-check';
 import { startRpcServer, type MuxServerOptions } from '../../proto/rpc/grpc-server.js';
 import type { MuxConnection } from '../../proto/rpc/mux/mux-connection.js';
+import type { Authenticate } from '../../proto/rpc/prove-calls.js';
 import type { Router } from '../../proto/rpc/router.js';
 import { reflectedPackage } from './reflected-package.js';
 
@@ -19,6 +20,7 @@ export interface GrpcServerOptions {
   /** 0: any free one. */
   readonly port: number;
   readonly router: Router;
+  readonly authenticate?: Authenticate;
   readonly mux: MuxServerOptions;
   /** PEM files; without them the server speaks without TLS. */
   readonly tls?: { readonly certFile: string; readonly keyFile: string } | undefined;
@@ -58,6 +60,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     address: `${host.includes(':') ? `[${host}]` : host}:${port}`,
     router,
     mux: options.mux,
+    ...(options.authenticate && { authenticate: options.authenticate }),
     ...(options.tls && { credentials: await readCredentials(options.tls) }),
     extend: (grpcServer: Server) => {
       health.addToServer(grpcServer);

@@ -64,9 +64,9 @@ export class FakeAgent {
     this.#server = await startRpcServer({
       address: `unix:${path}`,
       router,
+      authenticate: ({ authorization }) => authorize(authorization),
       mux: {
         hello: () => ({ shipId: this.#shipId, incarnation: this.#incarnation, agentVersion: 'fake' }),
-        authenticate: ({ authorization }) => authorize(authorization),
       },
     });
   }

@@ -1,12 +1,12 @@
 /** What arrives at a server's port: mux on a bare socket, told apart from gRPC by its first bytes. */
 import type { Socket } from 'node:net';
-import { StatusError } from '../status-error.js';
+import { isStatusError, StatusError } from '../status-error.js';
 import { decodeFrame } from './frame.js';
 import { FrameReader } from './frame-reader.js';
 import { PREFACE, refuse, startsLikePreface } from './socket-link.js';
 
-/** A dialer sends its preface and its Open with the connection. */
-const OPEN_TIMEOUT_MS = 5_000;
+/** An Open carries a token, and little more: who has not shown it fills no memory. */
+export const MAX_OPEN_BYTES = 16 * 1024;
 
 export interface SocketHandlers {
   /** A connection whose Open is in: `metadata` is that of MuxService.Connect. Its frames wait in the socket. */
@@ -15,17 +15,17 @@ export interface SocketHandlers {
   other(socket: Socket): void;
 }
 
-/** Looks at the first bytes of a connection, and hands it on. One that says nothing, or nothing sensible, is ended. */
+/**
+ * Looks at the first bytes of a connection, and hands it on. One that says nothing sensible is ended; one that says nothing
+ * is for the caller to end.
+ */
 export function acceptSocket(socket: Socket, handlers: SocketHandlers): void {
   let head = Buffer.alloc(0);
-  const timer = setTimeout(() => socket.destroy(), OPEN_TIMEOUT_MS);
   const ignore = (): void => undefined; // 'close' follows
   const settle = (rest: Buffer): void => {
-    clearTimeout(timer);
-    socket.off('data', onData).off('close', onClose).pause();
+    socket.off('data', onData).pause();
     if (rest.length > 0) socket.unshift(rest);
   };
-  const onClose = (): void => clearTimeout(timer);
   const onData = (chunk: Buffer): void => {
     head = Buffer.concat([head, chunk]);
     if (!startsLikePreface(head)) {
@@ -44,15 +44,19 @@ export function acceptSocket(socket: Socket, handlers: SocketHandlers): void {
     } catch (thrown) {
       settle(Buffer.alloc(0));
       socket.write(PREFACE);
-      refuse(socket, new StatusError('INVALID_ARGUMENT', 'malformed beginning of a connection', { cause: thrown }));
+      refuse(socket, isStatusError(thrown) ? thrown : malformed(thrown));
     }
   };
-  socket.on('data', onData).on('close', onClose).on('error', ignore);
+  socket.on('data', onData).on('error', ignore);
 }
 
-/** @throws Error where the first frame is not Open */
+function malformed(cause: unknown): StatusError {
+  return new StatusError('INVALID_ARGUMENT', 'malformed beginning of a connection', { cause });
+}
+
+/** @throws Error where the first frame is not Open; StatusError TOO_LARGE */
 function readOpen(head: Buffer): { metadata: Readonly<Record<string, string>>; rest: Buffer } | undefined {
-  const reader = new FrameReader();
+  const reader = new FrameReader(MAX_OPEN_BYTES);
   reader.push(head.subarray(PREFACE.length));
   const first = reader.next();
   if (!first) return undefined;

@@ -28,6 +28,8 @@ export class FrameReader {
   /** Bytes without which there is no next frame. */
   #neededBytes = LENGTH_BYTES;
 
+  constructor(private readonly maxBytes = MAX_FRAME_BYTES) {}
+
   push(chunk: Buffer): void {
     this.#waiting.push(chunk);
     this.#waitingBytes += chunk.length;
@@ -38,7 +40,8 @@ export class FrameReader {
     if (this.#waitingBytes < this.#neededBytes) return undefined;
     const bytes = this.#gathered();
     const length = bytes.readUInt32LE(0);
-    if (length > MAX_FRAME_BYTES) throw new StatusError('TOO_LARGE', `a frame of ${length} bytes`);
+    if (length > this.maxBytes)
+      throw new StatusError('TOO_LARGE', `a frame of ${length} bytes, of ${this.maxBytes} that are taken here`);
     const end = LENGTH_BYTES + length;
     if (bytes.length < end) {
       this.#neededBytes = end;

@@ -8,6 +8,7 @@ import { createClient } from '../client.js';
 import type { Client } from '../definition.js';
 import { startRpcServer, type MuxServerOptions, type RpcServer } from '../grpc-server.js';
 import { isLinkLost } from '../link-lost.js';
+import type { Authenticate } from '../prove-calls.js';
 import { createRouter } from '../router.js';
 import { StatusError } from '../status-error.js';
 import { data, NOTHING, Probe, ProbeDefinition, until } from '../testing/probe-service.js';
@@ -41,12 +42,13 @@ describe('mux on a bare socket', () => {
     await rm(directory, { recursive: true });
   });
 
-  async function serve(mux: MuxServerOptions = { sockets: true }): Promise<void> {
+  async function serve(mux: MuxServerOptions = { sockets: true }, authenticate?: Authenticate): Promise<void> {
     probe = new Probe();
     server = await startRpcServer({
       address: `unix:${path}`,
       router: createRouter({ services: [[ProbeDefinition, probe]] }),
       mux,
+      ...(authenticate && { authenticate }),
     });
   }
 
@@ -116,11 +118,8 @@ describe('mux on a bare socket', () => {
   });
 
   it('tells the dialer why it is refused, without a retry over gRPC', async () => {
-    await serve({
-      sockets: true,
-      authenticate: ({ authorization }) => {
-        if (authorization !== 'Bearer right') throw new StatusError('TOKEN_INVALID', 'wrong token');
-      },
+    await serve({ sockets: true }, ({ authorization }) => {
+      if (authorization !== 'Bearer right') throw new StatusError('TOKEN_INVALID', 'wrong token');
     });
     await expect(dialSocket({ path }, { token: 'wrong' })).rejects.toMatchObject({
       reason: 'TOKEN_INVALID',
