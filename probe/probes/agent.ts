@@ -44,16 +44,25 @@ function call(
       if (!session) return NO_NEIGHBOUR;
       await callsWork(scene);
       const file = newSecret('made');
-      const targets = [
-        ...addresses.map((host) => ({ host, port: AGENT_PORT })),
-        ...[...agentSockets(tmpdir()), ...OWN_AGENT_SOCKETS].map((path) => ({ path })),
-      ];
-      const args = { targets, tokens, method: METHOD, message: makeFile(session, file) };
+      const args = { targets: agentsAt(addresses), tokens, method: METHOD, message: makeFile(session, file) };
       const attacked = await attack(scene.attacker, 'agent_call', args);
       return (await isThere(session, file)) ? breached('the call was taken and done') : held(summary(attacked));
     },
   };
 }
+
+type AgentPlace = { readonly host: string; readonly port: number } | { readonly path: string };
+
+/** Agents of containers at addresses, and agents of processes wherever their sockets may lie. */
+function agentsAt(addresses: readonly string[]): readonly AgentPlace[] {
+  return [
+    ...addresses.map((host) => ({ host, port: AGENT_PORT })),
+    ...[...agentSockets(tmpdir()), ...OWN_AGENT_SOCKETS].map((path) => ({ path })),
+  ];
+}
+
+/** Where the attacker's own ship has its agent. */
+export const ownAgent = (scene: Scene): readonly AgentPlace[] => agentsAt(ownAddresses(scene));
 
 let shown: Promise<void> | undefined;
 

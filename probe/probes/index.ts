@@ -1,5 +1,6 @@
 import type { Probe } from '../probe.js';
 import { agent } from './agent.js';
+import { agentConnections } from './agent-connections.js';
 import { exhaustions } from './exhaustion.js';
 import { fileRoutes } from './file-routes.js';
 import { influence } from './influence.js';
@@ -13,6 +14,7 @@ export const probes: readonly Probe[] = [
   ...readings,
   ...network,
   ...agent,
+  agentConnections,
   ...kernel,
   ...fileRoutes,
   ...influence,
