@@ -381,7 +381,7 @@ describe('the agent', () => {
         clients.executions.signalExecution(
           SignalExecutionRequest.fromPartial({ sessionId: 's', executionId: 'none', signal: 'SIGNONE' }),
         ),
-      'signal must be the name of a signal: SIGNONE',
+      'signal must be the name of a signal, such as SIGTERM: SIGNONE',
     ],
     [
       'a negative offset',

@@ -48,6 +48,20 @@ describe('the README', () => {
   );
 
   itWith('curl', ['--version'])(
+    'shows a client that is cut and comes back to every event once, in order',
+    async () => {
+      const output = await bash(example('curl').split('# A ship for')[0] + example('return'));
+      const events = [...output.matchAll(/^\{"sequence":.*$/gm)].map(
+        ([line]) => JSON.parse(line) as { sequence: number; stdout?: { text: string }; ended?: object },
+      );
+      expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, at) => at + 1));
+      expect(events.map(({ stdout }) => stdout?.text ?? '').join('')).toBe('0\n1\n2\n3\n4\n5\n6\n7\n');
+      expect(events.at(-1)).toHaveProperty('ended');
+    },
+    60_000,
+  );
+
+  itWith('curl', ['--version'])(
     'shows how input is given to cells and commands',
     async () => {
       const output = await bash(example('curl').split('# A ship for')[0] + example('input'));
