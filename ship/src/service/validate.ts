@@ -80,7 +80,8 @@ export function checkTerminalSize(field: string, size: TerminalSize | undefined)
 
 export function checkSignal(name: string): void {
   if (name === '') throw missing('signal');
-  if (!Object.hasOwn(constants.signals, name)) throw invalid('signal', 'must be the name of a signal, such as SIGTERM', name);
+  if (!Object.hasOwn(constants.signals, name))
+    throw invalid('signal', 'must be the name of a signal, such as SIGTERM', name);
 }
 
 export function checkControlId(controlId: string): void {
