@@ -26,7 +26,6 @@ const STAGES = {
 
 /** Run by name only, each with the reason, which every run prints. */
 const BY_NAME = {
-  kubernetes: 'it was seen to pass in one piece once, in twenty minutes; twice makes it a part of every run',
   node22: 'seven minutes more; to be run once for each change of what is native or of the lock file',
   node24: 'as node22',
   bench: 'figures of speed want a machine for themselves',

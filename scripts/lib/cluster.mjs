@@ -66,10 +66,12 @@ export function writeAccountKubeconfig({ namespace, account, file }) {
 }
 
 export const NO_CLUSTER =
-  'there is no cluster for tests: set KUBECONFIG to one, or SHIPYARD_TEST_KUBE to the folder of the test cluster';
+  'there is no cluster for tests: set SHIPYARD_TEST_KUBE to the folder of the test cluster, or KUBECONFIG to one and SHIPYARD_TEST_KUBE_IMAGE to an image that it pulls';
 
-/** Whether ensureCluster() has one to answer. */
-export const hasCluster = () => Boolean(process.env.KUBECONFIG) || existsSync(path.join(clusterFolder(), 'up'));
+/** Whether ensureCluster() has one to answer. A KUBECONFIG alone may name a cluster that is not for tests. */
+export const hasCluster = () =>
+  Boolean(process.env.KUBECONFIG && process.env.SHIPYARD_TEST_KUBE_IMAGE) ||
+  existsSync(path.join(clusterFolder(), 'up'));
 
 function testClusterFolder() {
   if (existsSync(path.join(clusterFolder(), 'up'))) return clusterFolder();
