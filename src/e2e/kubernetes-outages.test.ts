@@ -43,8 +43,20 @@ inOwnCluster('while a part of the cluster is away', () => {
     await eventually('nothing is left', async () => (await testCluster().ofShips()).length === 0, NO_ORPHANS_MS);
   }, 120_000);
   afterAll(() => bay.stop(), 120_000);
-  const isEverything = async (shipId: string, session: string, id: string) =>
-    (await readWithCuts(calls.in(shipId, session).attach(id), 100, () => sleep(200))).equals(printed);
+  /** Reads it with cuts. A failure shows how much came, where it differs, what stands there, and how the cell ended. */
+  const everythingOf = async (shipId: string, session: string, id: string) => {
+    const work = calls.in(shipId, session);
+    const read = await readWithCuts(work.attach(id), 100, () => sleep(200));
+    const at = read.findIndex((byte, index) => byte !== printed[index]);
+    const { outcome, cause } = await work.end(id);
+    return {
+      bytes: read.length,
+      differs: at < 0 ? '' : `${at}: ${read.subarray(at, at + 300).toString()}`,
+      outcome,
+      cause,
+    };
+  };
+  const EVERYTHING = { bytes: printed.length, differs: '', outcome: 'completed', cause: 'CAUSE_NONE' };
 
   it('the kubelet, killed and back after 30 s: calls and cells go on, and a ship that was asked for comes', async () => {
     const { shipId } = await calls.createShip('kubelet');
@@ -60,7 +72,7 @@ inOwnCluster('while a part of the cluster is away', () => {
       kubelet.start();
     }
     await calls.deleteShip((await asked).shipId);
-    expect(await isEverything(shipId, 'kubelet', 'on')).toBe(true);
+    expect(await everythingOf(shipId, 'kubelet', 'on')).toEqual(EVERYTHING);
     expect((await calls.ship(shipId)).state).toBe('SHIP_STATE_RUNNING');
   }, 240_000);
 
@@ -92,7 +104,7 @@ inOwnCluster('while a part of the cluster is away', () => {
     const { shipId } = await calls.createShip('steady');
     const work = calls.in(shipId, 'steady');
     await work.begin('on', unhurried);
-    const whole = isEverything(shipId, 'steady', 'on');
+    const whole = everythingOf(shipId, 'steady', 'on');
     whole.catch(() => undefined); // asked for below
     const counts = { created: 0, refused: 0, called: 0, deleted: 0, later: 0 };
     const ships: string[] = [];
@@ -129,7 +141,7 @@ inOwnCluster('while a part of the cluster is away', () => {
     expect(counts.called).toBe(KILLS);
     expect(counts.created + counts.refused).toBe(AHEAD + KILLS);
     expect(counts.deleted + counts.later).toBeGreaterThanOrEqual(AHEAD);
-    expect(await whole).toBe(true);
+    expect(await whole).toEqual(EVERYTHING);
     while (ships.length > 0) await remove();
     await eventually(
       'only the steady ship is left, in Bay',
