@@ -26,7 +26,9 @@ const PARTS = {
   outside: (env) =>
     inNamespace('outside', {}, (namespace) => {
       expectOnlyRole(namespace);
-      withBayOutside(namespace, env, ['scenarios', 'durability', 'kubernetes-faults', 'kubernetes-outages']);
+      withBayOutside(namespace, env, ['scenarios', 'durability', 'kubernetes-faults']);
+      // Last: a cluster whose parts were killed takes its time with what comes next.
+      withBayOutside(namespace, env, ['kubernetes-outages']);
     }),
   /** Bay as the manifests have it, reached by its Service. */
   inside: (env) =>
