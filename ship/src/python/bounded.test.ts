@@ -13,6 +13,11 @@ describe('JSON of what a kernel says', () => {
     expect(toJson(['['.repeat(2000)], '{}')).toBe(`["${'['.repeat(2000)}"]`);
   });
 
+  it('is the value, however long its texts are', () => {
+    const value = { a: 'x\\"['.repeat(5_000_000) };
+    expect(toJson(value, '{}').length).toBe(JSON.stringify(value).length);
+  });
+
   it.each([501, 2000, 100_000])('is something else beyond it: %d levels', (levels) => {
     expect(toJson(nested(levels), '{}')).toBe('{}');
   });

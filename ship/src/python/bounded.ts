@@ -12,25 +12,24 @@ const MAX_ID_CHARS = 1024;
 
 /** @returns the value as JSON; `otherwise` where it is nested too deeply to be written or read */
 export function toJson(value: unknown, otherwise: string): string {
-  let text: string;
-  try {
-    text = JSON.stringify(value);
-  } catch (error) {
-    if (error instanceof RangeError) return otherwise; // the stack is used up
-    throw error;
-  }
-  return text.length > 2 * MAX_DEPTH && depthOf(text) > MAX_DEPTH ? otherwise : text;
+  return isDeeperThan(MAX_DEPTH, value) ? otherwise : JSON.stringify(value);
 }
 
-function depthOf(json: string): number {
-  let deepest = 0;
-  let depth = 0;
-  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
-    if (token === '[' || token === '{') deepest = Math.max(deepest, ++depth);
-    else if (token === ']' || token === '}') depth--;
+/** Goes level by level, as a recursion ends where the stack does. */
+function isDeeperThan(levels: number, value: unknown): boolean {
+  let level = isObject(value) ? [value] : [];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth === levels) return true;
+    const next: object[] = [];
+    for (const object of level)
+      for (const child of Array.isArray(object) ? (object as unknown[]) : Object.values(object))
+        if (isObject(child)) next.push(child);
+    level = next;
   }
-  return deepest;
+  return false;
 }
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
 /** A name by which messages refer to each other: one that is too long by its digest, the same in each. */
 export function toId(text: string): string {
