@@ -27,7 +27,7 @@ const STAGES = {
 /** Run by name only, each with the reason, which every run prints. */
 const BY_NAME = {
   'podman-rootless':
-    'seen to pass four times; twice Podman 4.3 lost the folder of its network namespace, and started nothing more',
+    'seen to pass three times; twice Podman 4.3 lost the folder of its network namespace, and started nothing more',
   kubernetes: 'whole runs pass, but a cell read while the API server is killed once came otherwise than it was printed',
   node22: 'seven minutes more; to be run once for each change of what is native or of the lock file',
   node24: 'as node22',

@@ -11,6 +11,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createClient } from '../../proto/rpc/client.js';
 import { dialSocket } from '../../proto/rpc/mux/dial-socket.js';
+import type { MuxLink } from '../../proto/rpc/mux/mux-grpc.js';
 import { ExecutionServiceDefinition } from '../../proto/gen/shipyard/execution/v1/execution_service.js';
 import { interleave, median, ratioRow, type Row } from '../lib/stats.js';
 import type { System } from '../lib/system.js';
@@ -59,20 +60,21 @@ export async function echo(system: System, rounds: number): Promise<Row[]> {
       () =>
         new Promise<void>((resolve, reject) => client.echo(payload, (error) => (error ? reject(error) : resolve()))),
     );
-  const link = await dialSocket({ host: '127.0.0.1', port: system.bay.grpcPort }, { token: system.bay.token });
-  if (!link) throw new Error('Bay takes no mux on bare sockets');
   const row = async (name: string, goal: string, { getKernel }: System['executions']) => {
     const ours = () => block(() => getKernel({ shipId: system.shipId, sessionId: system.session }));
     const result = await interleave(rounds, ours, reference, WARM_UP_ROUNDS);
     return ratioRow(`a call through Bay and Ship over ${name} / grpc-js unary`, goal, result, toMicroseconds);
   };
+  let link: MuxLink | undefined;
   try {
+    link = await dialSocket({ host: '127.0.0.1', port: system.bay.grpcPort }, { token: system.bay.token });
+    if (!link) throw new Error('Bay takes no mux on bare sockets');
     return [
       await row('mux', '≤ 0.8', createClient(ExecutionServiceDefinition, link.connection)),
       await row('mux on gRPC', '', system.executions),
     ];
   } finally {
-    link.connection.close();
+    link?.connection.close();
     client.close();
     child.kill();
   }

@@ -35,18 +35,19 @@ export async function tracesOf({ socketPath }) {
 export async function removeLeftOvers({ socketPath }) {
   for (const { Id } of await ask(socketPath, `/containers/json?all=true&filters=${OURS}`))
     await ask(socketPath, `/containers/${Id}?force=true&v=true`, 'DELETE');
-  for (const { Name } of await ask(socketPath, `/networks?filters=${OURS}`)) {
-    await ask(socketPath, `/networks/${Name}`, 'DELETE');
-    removeFilterOf(Name);
-  }
+  for (const { Name } of await ask(socketPath, `/networks?filters=${OURS}`)) await removeNetwork(socketPath, Name);
 }
 
 /** Removes the network of the end-to-end suites with its filter, which a Bay that ends leaves for the next one. */
 export async function removeTestNetwork({ socketPath }) {
   const networks = await ask(socketPath, '/networks');
   if (!networks.some(({ Name }) => Name === TEST_NETWORK)) return;
-  await ask(socketPath, `/networks/${TEST_NETWORK}`, 'DELETE');
-  removeFilterOf(TEST_NETWORK);
+  await removeNetwork(socketPath, TEST_NETWORK);
+}
+
+async function removeNetwork(socketPath, name) {
+  await ask(socketPath, `/networks/${name}`, 'DELETE');
+  removeFilterOf(name);
 }
 
 /** Removes the filter of a network that is gone, as the next start of a Bay would. */

@@ -16,14 +16,14 @@ def is_child():
 
 def leave(error=None):
     """Ends a child as Python ends a script: what it says on stderr, and with which code."""
-    code = 0
+    code = 0 if error is None else 1
     if isinstance(error, SystemExit):
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        if code != error.code and error.code is not None:
+        if error.code is None or isinstance(error.code, int):
+            code = error.code or 0
+        else:
             print(error.code, file=sys.stderr)
     elif error is not None:
-        code = 1
-        traceback.print_exception(error)
+        traceback.print_exception(type(error), error, error.__traceback__)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

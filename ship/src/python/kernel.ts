@@ -211,8 +211,7 @@ export class Kernel implements CellKernel {
       this.#launched.channels.send('control', this.nextId(), 'shutdown_request', { restart: false });
       await Promise.race([this.#launched.process.exited, delay(SHUTDOWN_MS)]);
     }
-    // Also after a goodbye: what the kernel's code started goes with it.
-    this.#launched.process.kill('SIGKILL', { tree: true });
+    this.kill();
     await this.gone;
   }
 
