@@ -2,7 +2,8 @@ import { credentials as grpcCredentials, type ChannelCredentials } from '@grpc/g
 import type { Hello } from '../../proto/gen/shipyard/mux/v1/mux.js';
 import type { Transport } from '../../proto/rpc/client.js';
 import { openGrpcChannel } from '../../proto/rpc/grpc-client.js';
-import { dialSocket, type SocketTarget } from '../../proto/rpc/mux/dial-socket.js';
+import { dialSocket } from '../../proto/rpc/mux/dial-socket.js';
+import type { SocketTarget } from '../../proto/rpc/mux/socket-link.js';
 import { dialMux, type MuxLink } from '../../proto/rpc/mux/mux-grpc.js';
 import type { StatusError } from '../../proto/rpc/status-error.js';
 import type { Endpoint } from '../drivers/driver.js';

@@ -1,12 +1,8 @@
 /** Dials a MuxConnection on a bare socket, to a server with `mux.sockets`. */
-import { connect, type NetConnectOpts, type SocketConstructorOpts } from 'node:net';
 import { abortReason } from '../call.js';
 import { MuxConnection } from './mux-connection.js';
 import { asDialer, untilHello, withToken, type DialMuxOptions, type MuxLink } from './mux-grpc.js';
-import { DialledSocketLink, SOCKET_BUFFER_BYTES } from './socket-link.js';
-
-/** A unix socket, or a TCP port. */
-export type SocketTarget = { readonly path: string } | { readonly host: string; readonly port: number };
+import { DialledSocketLink, type SocketTarget } from './socket-link.js';
 
 /**
  * As dialMux, without gRPC.
@@ -20,12 +16,7 @@ export async function dialSocket(
 ): Promise<MuxLink | undefined> {
   if (options.signal?.aborted) throw abortReason(options.signal);
   const name = 'path' in target ? `unix:${target.path}` : `${target.host}:${target.port}`;
-  const socketOptions: NetConnectOpts & SocketConstructorOpts & { writableHighWaterMark: number } = {
-    ...target,
-    noDelay: true,
-    writableHighWaterMark: SOCKET_BUFFER_BYTES,
-  };
-  const link = new DialledSocketLink(connect(socketOptions), withToken(options));
+  const link = new DialledSocketLink(target, withToken(options));
   try {
     return await untilHello(new MuxConnection(link, asDialer(name, options)), name, options);
   } catch (error) {

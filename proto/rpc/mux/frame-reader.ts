@@ -21,7 +21,36 @@ function behindLength(length: number, beginning: OutgoingFrame): Buffer {
   return bytes;
 }
 
-/** Cuts what arrives into frames, which are views of what was pushed wherever they arrived in one piece. */
+/** What a socket reads into at a time: four large Data frames. */
+const SLAB_BYTES = 256 * 1024;
+/** With less room than this left, a read would be cut short. */
+const MIN_ROOM_BYTES = 64 * 1024;
+/** A smaller frame that lies in a slab is copied, as it would keep the whole slab for as long as somebody holds it. */
+const VIEWED_BYTES = 32 * 1024;
+
+/** Memory that a socket reads into, piece behind piece: a frame that came in several reads lies there in one. */
+export class Slab {
+  #bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  #used = 0;
+
+  /** Where the next read may put its bytes. */
+  room(): Buffer {
+    if (SLAB_BYTES - this.#used < MIN_ROOM_BYTES) {
+      this.#bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      this.#used = 0;
+    }
+    return this.#bytes.subarray(this.#used);
+  }
+
+  /** The bytes that a read has put there. */
+  taken(length: number): Buffer {
+    const start = this.#used;
+    this.#used += length;
+    return this.#bytes.subarray(start, this.#used);
+  }
+}
+
+/** Cuts what arrives into frames, which are views of what was pushed wherever they lie there in one piece. */
 export class FrameReader {
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
@@ -31,26 +60,31 @@ export class FrameReader {
   constructor(private readonly maxBytes = MAX_FRAME_BYTES) {}
 
   push(chunk: Buffer): void {
-    this.#waiting.push(chunk);
+    if (chunk.length === 0) return;
+    const last = this.#waiting.at(-1);
+    if (last && isBehind(chunk, last)) {
+      this.#waiting[this.#waiting.length - 1] = Buffer.from(last.buffer, last.byteOffset, last.length + chunk.length);
+    } else {
+      this.#waiting.push(chunk);
+    }
     this.#waitingBytes += chunk.length;
   }
 
   /** The next whole frame, if there is one. @throws StatusError TOO_LARGE */
   next(): Buffer | undefined {
     if (this.#waitingBytes < this.#neededBytes) return undefined;
-    const bytes = this.#gathered();
-    const length = bytes.readUInt32LE(0);
+    const length = this.#gathered(LENGTH_BYTES).readUInt32LE(0);
     if (length > this.maxBytes)
       throw new StatusError('TOO_LARGE', `a frame of ${length} bytes, of ${this.maxBytes} that are taken here`);
     const end = LENGTH_BYTES + length;
-    if (bytes.length < end) {
+    if (this.#waitingBytes < end) {
       this.#neededBytes = end;
       return undefined;
     }
+    const frame = this.#gathered(end).subarray(LENGTH_BYTES, end);
     this.#neededBytes = LENGTH_BYTES;
-    this.#waitingBytes = bytes.length - end;
-    this.#waiting = this.#waitingBytes > 0 ? [bytes.subarray(end)] : [];
-    return bytes.subarray(LENGTH_BYTES, end);
+    this.#drop(end);
+    return length < VIEWED_BYTES && frame.buffer.byteLength > VIEWED_BYTES ? Buffer.from(frame) : frame;
   }
 
   /** What is behind the frames that were taken; they are not read any more. */
@@ -58,11 +92,30 @@ export class FrameReader {
     return Buffer.concat(this.#waiting, this.#waitingBytes);
   }
 
-  #gathered(): Buffer {
-    const first = this.#waiting[0];
-    if (first && this.#waiting.length === 1) return first;
-    const bytes = Buffer.concat(this.#waiting, this.#waitingBytes);
-    this.#waiting = [bytes];
-    return bytes;
+  /** What waits, of which so many bytes, which are there, are in its first piece. Only they are copied for that. */
+  #gathered(bytes: number): Buffer {
+    const first = this.#waiting[0]!;
+    if (first.length >= bytes) return first;
+    const pieces: Buffer[] = [];
+    for (let missing = bytes; missing > 0;) {
+      const piece = this.#waiting.shift()!;
+      if (piece.length > missing) this.#waiting.unshift(piece.subarray(missing));
+      pieces.push(piece.subarray(0, missing));
+      missing -= Math.min(missing, piece.length);
+    }
+    const gathered = Buffer.concat(pieces, bytes);
+    this.#waiting.unshift(gathered);
+    return gathered;
   }
+
+  #drop(bytes: number): void {
+    const first = this.#waiting[0]!;
+    if (first.length === bytes) this.#waiting.shift();
+    else this.#waiting[0] = first.subarray(bytes);
+    this.#waitingBytes -= bytes;
+  }
+}
+
+function isBehind(chunk: Buffer, last: Buffer): boolean {
+  return chunk.buffer === last.buffer && chunk.byteOffset === last.byteOffset + last.length;
 }

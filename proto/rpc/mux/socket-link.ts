@@ -2,12 +2,12 @@
  * A mux connection's frames on a bare socket, where no proxy and no gRPC library needs HTTP/2: an empty round trip takes half
  * as long as on a gRPC stream, and output is copied less.
  */
-import type { Socket } from 'node:net';
+import { connect, type NetConnectOpts, type Socket, type SocketConstructorOpts } from 'node:net';
 import { linkLost } from '../link-lost.js';
 import { StatusError } from '../status-error.js';
 import { encodeFrame, type OutgoingFrame } from './frame.js';
 import type { FrameLink, FrameLinkEvents } from './frame-link.js';
-import { FrameReader, toPieces, withLength } from './frame-reader.js';
+import { FrameReader, Slab, toPieces, withLength } from './frame-reader.js';
 import { encodeClose } from './incoming-call.js';
 
 /** What each side sends first. A gRPC client begins with 'P'. */
@@ -25,29 +25,35 @@ const NOTHING = Buffer.alloc(0);
 
 abstract class SocketLink implements FrameLink {
   readonly #reader = new FrameReader();
+  #events: FrameLinkEvents | undefined;
   #corked = false;
 
   constructor(protected readonly socket: Socket) {}
 
-  start({ received, drained, closed }: FrameLinkEvents): void {
+  start(events: FrameLinkEvents): void {
     const { socket } = this;
-    const take = (chunk: Buffer): void => {
-      try {
-        this.#reader.push(this.withoutPreface(chunk));
-        for (let frame = this.#reader.next(); frame; frame = this.#reader.next()) received(frame);
-      } catch (thrown) {
-        const reason = StatusError.from(thrown);
-        socket.off('data', take).resume(); // what follows is no frame
-        this.destroy(reason);
-        closed(reason);
-      }
-    };
-    socket.on('data', take);
+    const { drained, closed } = events;
+    this.#events = events;
     socket.on('drain', drained);
     socket.on('error', (error) => closed(linkLost(error.message, error)));
     socket.on('end', () => closed(undefined));
     socket.on('close', () => closed(linkLost('the connection was lost')));
     socket.resume();
+  }
+
+  /** Bytes that arrived. */
+  protected take(chunk: Buffer): void {
+    const events = this.#events;
+    if (!events) return; // what follows a failure is no frame
+    try {
+      this.#reader.push(this.withoutPreface(chunk));
+      for (let frame = this.#reader.next(); frame; frame = this.#reader.next()) events.received(frame);
+    } catch (thrown) {
+      const reason = StatusError.from(thrown);
+      this.#events = undefined;
+      this.destroy(reason);
+      events.closed(reason);
+    }
   }
 
   /** Frames of one callback, and of what it resolves, leave in one system call. */
@@ -76,15 +82,32 @@ abstract class SocketLink implements FrameLink {
   protected abstract withoutPreface(chunk: Buffer): Buffer;
 }
 
-/** The side that dials, from the moment on when it does. */
+/** A unix socket, or a TCP port. */
+export type SocketTarget = { readonly path: string } | { readonly host: string; readonly port: number };
+
+/** The side that dials. */
 export class DialledSocketLink extends SocketLink {
   readonly #metadata: Readonly<Record<string, string>>;
   #preface = NOTHING;
   #isForeign = false;
 
   /** @param metadata as for MuxService.Connect */
-  constructor(socket: Socket, metadata: Readonly<Record<string, string>>) {
-    super(socket);
+  constructor(target: SocketTarget, metadata: Readonly<Record<string, string>>) {
+    const slab = new Slab();
+    const options: NetConnectOpts & SocketConstructorOpts & { writableHighWaterMark: number } = {
+      ...target,
+      noDelay: true,
+      writableHighWaterMark: SOCKET_BUFFER_BYTES,
+      // Only a socket that dials can be told where to read into.
+      onread: {
+        buffer: () => slab.room(),
+        callback: (length) => {
+          this.take(slab.taken(length));
+          return true;
+        },
+      },
+    };
+    super(connect(options));
     this.#metadata = metadata;
   }
 
@@ -118,6 +141,11 @@ export class DialledSocketLink extends SocketLink {
 
 /** The side that was dialled, from behind the prefaces and Open. */
 export class AcceptedSocketLink extends SocketLink {
+  override start(events: FrameLinkEvents): void {
+    this.socket.on('data', (chunk: Buffer) => this.take(chunk));
+    super.start(events);
+  }
+
   destroy(reason: StatusError): void {
     refuse(this.socket, reason);
   }

@@ -21,7 +21,7 @@ with levers.without_unneeded():
     from traitlets import Type
     from traitlets.config import Config
 
-    from . import names, once, own_streams, streams
+    from . import direct, names, once, own_streams, plain, streams
 
 
 class _OfCell:
@@ -106,9 +106,14 @@ class ShipKernel(IPythonKernel):
 
     def __init__(self, **options):
         super().__init__(**options)
-        # A cell of a moment wakes the publisher twice: for `busy`, and for `idle` with all that came between.
+        # A cell of a moment wakes the publisher once: for `idle`, with all that came before.
         self._iopub_in_time = getattr(self.iopub_thread, "in_time", self.iopub_socket)
         self.shell.displayhook.pub_socket = self._iopub_in_time
+
+    def start(self):
+        super().start()
+        if hasattr(self, "shell_main"):  # of ipykernel 7
+            levers.pull("one task a message", direct.receive, self)
 
     @property
     def _supports_kernel_subshells(self):
@@ -125,9 +130,15 @@ class ShipKernel(IPythonKernel):
         return {**super().kernel_info, "shipyard": info}
 
     def _publish_execute_input(self, code, parent, execution_count):
-        content = {"code": code, "execution_count": execution_count}
-        topic = self._topic("execute_input")
-        self.session.send(self._iopub_in_time, "execute_input", content, parent=parent, ident=topic)
+        """Left out: the agent has the code, and `busy` brings the count."""
+
+    def _publish_status(self, status, channel, parent=None):
+        if status != "busy" or channel != "shell":
+            super()._publish_status(status, channel, parent)
+            return
+        content = {"execution_state": status, "execution_count": self.execution_count}
+        parent = parent or self.get_parent(channel)
+        self.session.send(self._iopub_in_time, "status", content, parent=parent, ident=self._topic("status"))
 
     def set_parent(self, ident, parent, channel="shell"):
         super().set_parent(ident, parent, channel)
@@ -240,6 +251,7 @@ class ShipKernelApp(kernelapp.IPKernelApp):
         levers.pull("prompt interrupts", interrupts.watch)
 
     def init_kernel(self):
+        kernelapp.ZMQStream = direct.DirectStream
         with levers.without_unneeded():
             super().init_kernel()
 
@@ -258,6 +270,7 @@ class ShipKernelApp(kernelapp.IPKernelApp):
         levers.pull("copied messages", levers.copy_messages, self.session)
         levers.pull("names", names.install, self.shell)
         levers.pull("once", once.install, self.shell)
+        levers.pull("plain values", plain.install, self.shell)
         levers.pull("quiet log", levers.log_what_is_shown, self)
         levers.pull("no copies of output", levers.forget_outputs, self.shell)
 

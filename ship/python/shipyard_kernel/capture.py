@@ -5,12 +5,14 @@ the end of a cell the pipe is drained and replaced. A child that still holds the
 started it.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
 import select
 import sys
 import threading
+import time
 
 from . import cells
 from .interrupts import interrupts
@@ -48,6 +50,27 @@ def _above_standard(fd):
     return higher
 
 
+class _Timer:
+    """The operating system's own: to start it wakes no thread, and what a short cell has to say goes with its end."""
+
+    def __init__(self, seconds):
+        # Keeps the interpreter's lock: the calls are shorter than to get it back would take.
+        libc = ctypes.PyDLL(None, use_errno=True)
+        self.fd = libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+        if self.fd < 0:
+            raise OSError(ctypes.get_errno(), "no timer")
+        interval_and_value = (ctypes.c_long * 4)(0, 0, 0, int(seconds * 1e9))
+        self._set = libc.timerfd_settime
+        self._arguments = (self.fd, 0, ctypes.byref(interval_and_value), None)
+
+    def start(self):
+        self._set(*self._arguments)
+
+    def take(self):
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.fd, 8)
+
+
 class Capture:
     """Both streams, the thread that reads their pipes, and the timer that flushes them."""
 
@@ -61,11 +84,12 @@ class Capture:
         libc = ctypes.CDLL(None)
         self._fflush = libc.fflush
         self._c_stdout = ctypes.c_void_p.in_dll(libc, "stdout")
-        self._quiet = getattr(publisher, "schedule_quietly", publisher.schedule)
         self._serve = getattr(publisher, "serve", lambda: None)
         self._wait_for_room = getattr(publisher, "wait_for_room", lambda: None)
         self.wait_until_sent = getattr(publisher, "wait_until_sent", lambda: None)
         publisher.timer = self
+        self._timer = _Timer(FLUSH_SECONDS)
+        publisher.schedule(lambda: publisher.io_loop.add_handler(self._timer.fd, self._tick, publisher.io_loop.READ))
         os.register_at_fork(after_in_child=self._after_fork)
 
     def add(self, stream):
@@ -82,13 +106,11 @@ class Capture:
         with interrupts.held:
             if not self.armed:
                 self.armed = True
-                self.publisher.schedule(self._start_timer)
+                self._timer.start()
 
-    def _start_timer(self):
-        self.publisher.io_loop.call_later(FLUSH_SECONDS, self._tick)
-
-    def _tick(self):
+    def _tick(self, _fd, _events):
         # Runs in the publisher's thread, which must never wait for room: it is the one that makes room.
+        self._timer.take()
         self.armed = False
         self._serve()
         for stream in self.streams:
@@ -102,10 +124,7 @@ class Capture:
             with stream.lock:
                 stream.drain(stream.pipe)
                 stream.pipe.cell = cell
-        if not self.armed:
-            # Rides on the wake-up of the "busy" that follows at once.
-            self.armed = True
-            self._quiet(self._start_timer)
+        self.arm()
 
     def end_cell(self):
         """Everything written so far by this process and by children that are gone belongs to the cell, and is sent."""

@@ -13,10 +13,11 @@ import threading
 class Cell:
     """One shell request; output carries its header as parent."""
 
-    __slots__ = ("header", "message")
+    __slots__ = ("header", "message", "packed")
 
     def __init__(self, message):
         self.message = message
+        self.packed = None
         self.header = message.get("header", {}) if message else {}
 
 

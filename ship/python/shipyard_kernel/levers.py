@@ -5,6 +5,8 @@ import importlib.util
 import json
 import sys
 
+from . import cells
+
 #: Those that work in this kernel; the agent is told.
 on = []
 #: Those that do not, with the reason.
@@ -123,16 +125,29 @@ class _Forgetful(dict):
 
 
 def pack_any_text(session):
-    """Half of a surrogate pair is no UTF-8, and a message with one would be lost; as a JSON escape it gets through."""
+    """Half of a surrogate pair is no UTF-8, and a message with one would be lost; as a JSON escape it gets through.
+
+    json.dumps makes an encoder for every part of every message; this one is made once. Each message that answers a request
+    carries the request's header, which is encoded once for all of them.
+    """
     from jupyter_client.jsonutil import json_default
 
-    pack = session.pack
+    encoder = json.JSONEncoder(default=json_default, ensure_ascii=False, allow_nan=False, check_circular=False)
+    encode = encoder.encode
 
     def pack_any(message):
         if message == {}:
             return b"{}"  # most metadata
+        cell = cells.running
+        if message is cell.header:
+            if cell.packed is None:
+                cell.packed = pack(message)
+            return cell.packed
+        return pack(message)
+
+    def pack(message):
         try:
-            return pack(message)
+            return encode(message).encode()
         except UnicodeEncodeError:
             return json.dumps(message, default=json_default, allow_nan=False).encode("ascii")
 

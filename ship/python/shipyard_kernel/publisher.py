@@ -82,10 +82,6 @@ class PublisherThread(IOPubThread):
             except Exception:
                 traceback.print_exc(file=sys.__stderr__)
 
-    def schedule_quietly(self, f):
-        """Without a wake-up of its own: for what may wait for the next one."""
-        self._events.append(f)
-
     def wait_for_room(self):
         """Waits while too much is on its way. Interruptible, since a KeyboardInterrupt may be the way out."""
         while self._in_flight >= ROOM_BYTES and threading.current_thread() is not self.thread and self.thread.is_alive():

@@ -38,6 +38,34 @@ async function fill(log: ExecutionLog, bytes: Buffer, pieceBytes: (left: number)
 }
 
 describe('ExecutionLog', () => {
+  it('gives readers what comes just before the end along with it, or a moment later where no end comes', async () => {
+    const clock = new FakeClock();
+    await using bench = new LogBench({ clock });
+    const ending = bench.log(1);
+    const lasting = bench.log(2);
+    const read = (log: ExecutionLog) => {
+      const seen: number[] = [];
+      void (async () => {
+        for await (const event of log.read(1)) seen.push(ExecutionEvent.decode(event).sequence);
+      })();
+      return seen;
+    };
+    const ofEnding = read(ending);
+    const ofLasting = read(lasting);
+    for (const log of [ending, lasting]) {
+      log.endIsNear();
+      void log.append({ $case: 'clearOutput', value: { wait: true } });
+    }
+    await settle();
+    expect([ofEnding, ofLasting]).toEqual([[], []]);
+    ending.end(END);
+    await settle();
+    expect(ofEnding).toEqual([1, 2]);
+    await clock.advance(5);
+    await settle();
+    expect(ofLasting).toEqual([1]);
+  });
+
   it('numbers events from 1 without gaps and ends once', async () => {
     await using bench = new LogBench();
     const log = bench.log(1);

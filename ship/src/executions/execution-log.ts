@@ -21,6 +21,8 @@ export const RESERVED_BLOCK = 4096;
 const WRITE_BYTES = 128 * 1024;
 /** How long events may wait for the disk: what a crash of the agent can cost. */
 const WRITE_DELAY_MS = 50;
+/** How long readers may wait for what comes before an end that is near. */
+const NEAR_END_MS = 5;
 
 /** UTF-8 bytes of could_not_start.reason. */
 export const MAX_REASON_BYTES = 200;
@@ -76,6 +78,7 @@ export class ExecutionLog {
   #writeTimer: Timer | undefined;
   #roomWaiters: (() => void)[] = [];
   readonly #readers = new Set<() => void>();
+  #nearEnd: Timer | undefined;
   #endSequence: number | undefined;
   #settle: () => void = () => undefined;
   /** Resolves after the end, once everything is on disk (or lost, where there is no room). */
@@ -152,9 +155,20 @@ export class ExecutionLog {
     return this.#room();
   }
 
+  /** The last event is a moment away: readers get what comes before it along with it, which wakes each of them once less. */
+  endIsNear(): void {
+    if (this.ended) return;
+    this.#nearEnd ??= this.deps.clock.setTimer(NEAR_END_MS, () => {
+      this.#nearEnd = undefined;
+      this.#wakeReaders();
+    });
+  }
+
   /** Appends the last event. Only the first call counts. */
   end(given: Ended): void {
     if (this.ended) return;
+    this.#nearEnd?.cancel();
+    this.#nearEnd = undefined;
     const ended = withShortReason(given);
     this.#coalescer.end();
     const sequence = this.#takeSequence();
@@ -284,7 +298,7 @@ export class ExecutionLog {
   }
 
   #wakeReaders(): void {
-    if (this.#readers.size === 0) return;
+    if (this.#readers.size === 0 || this.#nearEnd) return;
     const waiting = [...this.#readers];
     this.#readers.clear();
     for (const wake of waiting) wake();

@@ -226,6 +226,7 @@ export class ExecutionTask {
       signal: this.#abort.signal,
       append: (event) => this.#append(event),
       output: (stream, bytes) => executionLog.output(stream, bytes),
+      endIsNear: () => executionLog.endIsNear(),
       get lastSequence() {
         return executionLog.lastSequence;
       },

@@ -48,6 +48,8 @@ export interface ExecutionHandle {
   append(event: EventBody): Promise<void> | undefined;
   /** Raw output: the log turns it into Chunks (text where it is UTF-8, else data), holding back a split character. */
   output(stream: 'stdout' | 'stderr' | 'pty', bytes: Uint8Array): Promise<void> | undefined;
+  /** What is appended from here on comes a moment before the end, and readers may get it along with that. */
+  endIsNear(): void;
   /** Number of the last event appended, coalesced output included; `input_request` is named by it. */
   readonly lastSequence: number;
 }

@@ -40,7 +40,7 @@ interface Segment {
 const MARK_BYTES = 256 * 1024;
 /** Four full chunks of output with their headers; a larger record is read again, alone. */
 const READ_BYTES = 260 * 1024;
-const MIN_SEGMENT_BYTES = 256 * 1024;
+const MIN_SEGMENT_BYTES = 1024 * 1024;
 
 /** One execution's own files: for logs that outgrew memory, and for all that are running for longer than a moment. */
 export class SegmentedLog implements StoredEvents {

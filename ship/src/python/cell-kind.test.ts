@@ -1,8 +1,11 @@
+import type { MimeItem } from '../../../proto/gen/shipyard/execution/v1/execution.js';
 import { testPythons } from './testing/local-session-runner.js';
 import { TestSessions } from './testing/test-session.js';
 
 const COMPLETED = { $case: 'completed', value: {} };
 const RAISED = { $case: 'raised', value: {} };
+
+const toShown = ({ mimeType, content }: MimeItem) => `${mimeType}: ${content?.$case === 'text' ? content.value : content?.$case}`;
 
 describe.each(testPythons())('a Python cell, %s', (_name, python) => {
   let sessions: TestSessions;
@@ -105,6 +108,34 @@ describe.each(testPythons())('a Python cell, %s', (_name, python) => {
     const { log, end } = await sessions.run('import asyncio; await asyncio.sleep(0.01); print("awaited")');
     expect(end.outcome).toEqual(COMPLETED);
     expect(log.text()).toBe('awaited\n');
+  });
+
+  it('shows plain values as the code wants them shown', async () => {
+    const shown = async (code: string) => (await sessions.run(code)).log.of('result')[0]?.items.map(toShown);
+    const formatter = 'formatters = get_ipython().display_formatter.formatters';
+    expect(await shown('[1, None, "a"]')).toEqual(["text/plain: [1, None, 'a']"]);
+    expect(await shown('None')).toBeUndefined();
+    expect(await shown('class Int(int):\n  def _repr_html_(self): return "own"\nInt(1)')).toContain('text/html: own');
+    expect(await shown(`${formatter}; formatters["text/html"].for_type(int, lambda n: f"<b>{n}</b>"); 7`)).toEqual([
+      'text/plain: 7',
+      'text/html: <b>7</b>',
+    ]);
+    expect(
+      await shown(`${formatter}; formatters["text/html"].for_type_by_name("builtins", "str", str.upper); "a"`),
+    ).toEqual(["text/plain: 'a'", 'text/html: A']);
+    expect(
+      await shown(`${formatter}; formatters["text/plain"].for_type(int, lambda n, p, cycle: p.text("n")); 7`),
+    ).toEqual(['text/plain: n', 'text/html: <b>7</b>']);
+    await sessions.run(
+      `${formatter}; formatters["text/plain"].pop(int); formatters["text/html"].pop(int); formatters["text/html"].pop(str)`,
+    );
+    expect(await shown('7')).toEqual(['text/plain: 7']);
+  });
+
+  it('goes on in the context that the cells before it left, and in a task', async () => {
+    await sessions.run('import contextvars, asyncio; v = contextvars.ContextVar("v"); _ = v.set("kept")');
+    const { log } = await sessions.run('print(v.get(), asyncio.current_task() is not None)');
+    expect(log.text()).toBe('kept True\n');
   });
 
   it('shows rich values, updates them and clears them', async () => {

@@ -86,8 +86,8 @@ export class Cell implements Work {
     if (this.#reply && !this.#over) this.#awaitLastOutput();
     switch (message.type) {
       case 'status':
-        return this.#onStatus(toText(message.content['execution_state']));
-      case 'execute_input':
+        return this.#onStatus(message.content);
+      case 'execute_input': // of a stock kernel
         this.#executionCount = toInteger(message.content['execution_count']);
         this.#canBeInterrupted();
         return undefined;
@@ -106,13 +106,19 @@ export class Cell implements Work {
     return this.#handle.append(meaning.event);
   }
 
-  #onStatus(state: string): undefined {
-    if (state === 'busy' && (this.#kernel.ours || this.#request.silent)) this.#canBeInterrupted();
+  #onStatus(content: KernelReply['content']): undefined {
+    const state = toText(content['execution_state']);
+    if (state === 'busy') this.#onBusy(content['execution_count']);
     if (state !== 'idle') return;
     this.#idle = true;
     this.#finishIfOver();
     // An interrupt in the wrong moment makes a stock kernel forget its reply.
     if (!this.#over) this.#lostHalf = setTimeout(() => this.#replyIsLost(), LOST_HALF_MS);
+  }
+
+  #onBusy(countSoFar: unknown): void {
+    if (this.#kernel.ours) this.#executionCount = toInteger(countSoFar) + (this.#request.silent ? 0 : 1);
+    if (this.#kernel.ours || this.#request.silent) this.#canBeInterrupted();
   }
 
   /** Ours answers whatever happens: one that does not has lost the means, and would fail every cell to come. */
@@ -130,7 +136,10 @@ export class Cell implements Work {
     this.#bySelf = !this.#stopAsked;
     clearTimeout(this.#killTimer);
     this.#finishIfOver();
-    if (!this.#over) this.#awaitLastOutput();
+    if (!this.#over) {
+      this.#handle.endIsNear();
+      this.#awaitLastOutput();
+    }
     // A stock kernel drops messages, `idle` too, when it is faster than its reader: ask it for something to follow.
     if (!this.#over && !this.#kernel.lossless) this.#lostHalf = setTimeout(() => this.#settle(), LOST_HALF_MS);
   }

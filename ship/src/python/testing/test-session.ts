@@ -45,6 +45,8 @@ export class RecordedExecution implements ExecutionHandle {
     return this.hold;
   }
 
+  endIsNear(): void {}
+
   bytes(stream: 'stdout' | 'stderr' = 'stdout'): Buffer {
     return Buffer.concat(this.#out[stream]);
   }

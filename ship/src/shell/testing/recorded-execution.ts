@@ -36,6 +36,8 @@ export class RecordedExecution implements ExecutionHandle {
     return this.room?.();
   }
 
+  endIsNear(): void {}
+
   text(stream: 'stdout' | 'stderr' | 'pty'): string {
     return Buffer.concat(this.chunks[stream]).toString();
   }

@@ -1,0 +1,43 @@
+"""The shell socket without detours: what is sent is sent at once, and a message that came is worked on in one task.
+
+pyzmq's stream puts a reply into a queue, and comes back for it and for itself in later rounds of the event loop; each round
+is a system call, and a wait for the interpreter's lock.
+"""
+
+import contextvars
+
+import zmq
+from zmq.eventloop.zmqstream import ZMQStream
+
+_POLLIN = int(zmq.POLLIN)
+
+
+class DirectStream(ZMQStream):
+    def send_multipart(self, msg, flags=0, copy=True, track=False, callback=None, **kwargs):
+        if callback or self._send_callback or not self._send_queue.empty():
+            super().send_multipart(msg, flags, copy, track, callback, **kwargs)
+            return
+        self.socket.send_multipart(msg, copy=copy)
+        # Sending may take the sign that something came, and there is no second one.
+        if self.socket.get(zmq.EVENTS) & _POLLIN:
+            self.io_loop.add_callback(self._handle_events, self.socket, 0)
+
+    def flush(self, flag=zmq.POLLIN | zmq.POLLOUT, limit=None):
+        if flag == zmq.POLLOUT and self._send_queue.empty():
+            return 0
+        return super().flush(flag, limit)
+
+
+def receive(kernel):
+    """Each message to a task of its own, in one context that lasts: what a cell sets in it the next one finds."""
+    work = kernel.shell_main
+    loop = kernel.io_loop.asyncio_loop
+    context = contextvars.copy_context()
+    running = set()
+
+    def take(msg):
+        task = loop.create_task(work(None, msg), context=context)
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    kernel.shell_stream.on_recv(take, copy=False)
