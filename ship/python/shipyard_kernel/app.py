@@ -136,7 +136,12 @@ class ShipKernel(IPythonKernel):
         if status != "busy" or channel != "shell":
             super()._publish_status(status, channel, parent)
             return
-        content = {"execution_state": status, "execution_count": self.execution_count}
+        content = {
+            "execution_state": status,
+            "execution_count": self.execution_count,
+            # An interrupt that was sent before this moment did nothing.
+            "monotonic_us": time.monotonic_ns() // 1000,
+        }
         parent = parent or self.get_parent(channel)
         self.session.send(self._iopub_in_time, "status", content, parent=parent, ident=self._topic("status"))
 

@@ -45,7 +45,8 @@ export class Cell implements Work {
   #settling = '';
 
   #begun = false;
-  #interruptWanted = false;
+  /** When it was first to be interrupted, on the monotonic clock; undefined once the kernel has taken the cell up. */
+  #interruptedMs: number | undefined;
   #interrupted = false;
   #stopAsked = false;
   #bySelf = false;
@@ -108,7 +109,7 @@ export class Cell implements Work {
 
   #onStatus(content: KernelReply['content']): undefined {
     const state = toText(content['execution_state']);
-    if (state === 'busy') this.#onBusy(content['execution_count']);
+    if (state === 'busy') this.#onBusy(content);
     if (state !== 'idle') return;
     this.#idle = true;
     this.#finishIfOver();
@@ -116,9 +117,14 @@ export class Cell implements Work {
     if (!this.#over) this.#lostHalf = setTimeout(() => this.#replyIsLost(), LOST_HALF_MS);
   }
 
-  #onBusy(countSoFar: unknown): void {
-    if (this.#kernel.ours) this.#executionCount = toInteger(countSoFar) + (this.#request.silent ? 0 : 1);
-    if (this.#kernel.ours || this.#request.silent) this.#canBeInterrupted();
+  #onBusy(content: KernelReply['content']): void {
+    if (!this.#kernel.ours) {
+      if (this.#request.silent) this.#canBeInterrupted();
+      return;
+    }
+    this.#executionCount = toInteger(content['execution_count']) + (this.#request.silent ? 0 : 1);
+    // Said some milliseconds late, and later still while the code keeps the interpreter to itself.
+    this.#canBeInterrupted(toInteger(content['monotonic_us']) / 1000);
   }
 
   /** Ours answers whatever happens: one that does not has lost the means, and would fail every cell to come. */
@@ -198,9 +204,9 @@ export class Cell implements Work {
   interrupt(): void {
     if (this.#over || this.#reply) return;
     if (!this.#begun) {
-      // A SIGINT before the kernel has taken the cell up would be ignored.
-      this.#interruptWanted = true;
-      return;
+      // A SIGINT before the kernel has taken the cell up does nothing, and is sent again then.
+      this.#interruptedMs ??= monotonicMs();
+      if (!this.#kernel.ours) return;
     }
     this.#interrupted = true;
     this.#kernel.interrupt();
@@ -236,10 +242,13 @@ export class Cell implements Work {
     this.#kernel.send('stdin', this.#kernel.nextId(), 'input_reply', { status: 'ok', value: question.answer });
   }
 
-  #canBeInterrupted(): void {
+  /** @param sinceMs when the kernel took the cell up, on the monotonic clock; what is unknown is now */
+  #canBeInterrupted(sinceMs = monotonicMs()): void {
     if (this.#begun) return;
     this.#begun = true;
-    if (this.#interruptWanted) this.interrupt();
+    const wantedMs = this.#interruptedMs;
+    this.#interruptedMs = undefined;
+    if (wantedMs !== undefined && wantedMs < sinceMs) this.interrupt();
   }
 
   // The end
@@ -284,6 +293,12 @@ export class Cell implements Work {
     this.#kernel.finished(this, executionCount);
     this.#end({ outcome, executionCount, bySelf: this.#bySelf, ...more });
   }
+}
+
+/** CLOCK_MONOTONIC, which the kernel reads too. */
+function monotonicMs(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1000 + nanoseconds / 1e6;
 }
 
 function toDeath(exit: ProcessExit): Outcome {

@@ -1,6 +1,7 @@
 import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { SUPPORT_DIR, testPythons } from './testing/local-session-runner.js';
 import { TestSessions } from './testing/test-session.js';
 
@@ -90,6 +91,20 @@ describe.each(testPythons())('the life of a kernel, %s', (_name, python) => {
     await log.printed('running');
     work.interrupt();
     expect((await work.ended).outcome).toEqual(RAISED);
+  });
+
+  it('is interrupted once where the code keeps the interpreter to itself', async () => {
+    const mark = path.join(sessions.runner().workspace, 'begun');
+    const code = `import re; open("begun", "w").close()
+try: re.match("(a+)+$", "a" * 40 + "b")
+except KeyboardInterrupt: print("once")
+for _ in range(200): time.sleep(0.001)`;
+    await sessions.run('import time');
+    const { log, work } = await sessions.begin(code);
+    while (!existsSync(mark)) await delay(5); // the kernel cannot say it
+    work.interrupt();
+    expect((await work.ended).outcome).toEqual(COMPLETED);
+    expect(log.text()).toBe('once\n');
   });
 
   it('takes an interrupt that comes right with the cell, over and over', async () => {
