@@ -1,25 +1,5 @@
 /** Schemas that the documented routes share in /openapi.json. */
 
-export const TYPES_OF_EXEC = [
-  'fs/create_file',
-  'fs/read_file',
-  'fs/write_file',
-  'fs/edit_file',
-  'fs/delete_file',
-  'fs/list_dir',
-  'shell/exec',
-  'shell/processes',
-  'shell/process/{process_id}',
-  'shell/process/{process_id}/output',
-  'shell/process/{process_id}/kill',
-  'shell/cwd',
-  'ipython/exec',
-  'ipython/create_kernel',
-  'ipython/kernel/status',
-  'ipython/kernel/shutdown',
-  'ipython/kernels',
-];
-
 const properties = {
   id: { type: 'string', description: 'UUIDv4.' },
   status: { type: 'integer', enum: [0, 1], description: '1: running.' },

@@ -1,5 +1,6 @@
 /** The documented routes for /openapi.json (OpenAPI 3.1 path objects). */
-import { ship, TYPES_OF_EXEC } from './openapi-schemas.js';
+import { EXEC_MANUAL, execExamples, execManualText } from './exec/manual.js';
+import { ship } from './openapi-schemas.js';
 
 const TAG = 'Documented routes';
 const SECURITY = [{ bearerAuth: [] }];
@@ -117,17 +118,20 @@ export const documentedPaths = {
       description:
         'The answer of the operation is `data`. `success` says that the ship ran it; how a command or a cell fared is in ' +
         '`data`. For `shell/exec`, `stdout`, `exit_code` and, where the code is not 0, the text of stderr as `error` are ' +
-        'repeated beside it; for `fs/edit_file`, `replacements`. Leaving the request ends the work.',
+        `repeated beside it; for \`fs/edit_file\`, \`replacements\`. Leaving the request ends the work.\n\n${execManualText()}`,
       parameters: [SHIP_ID, SESSION_ID],
-      requestBody: json({
-        type: 'object',
-        required: ['type'],
-        additionalProperties: false,
-        properties: {
-          type: { type: 'string', examples: TYPES_OF_EXEC },
-          payload: { type: ['object', 'null'], default: null },
+      requestBody: json(
+        {
+          type: 'object',
+          required: ['type'],
+          additionalProperties: false,
+          properties: {
+            type: { type: 'string', examples: Object.keys(EXEC_MANUAL) },
+            payload: { type: ['object', 'null'], default: null },
+          },
         },
-      }),
+        execExamples(),
+      ),
       responses: {
         '200': answer('What the operation answered.', {
           type: 'object',
@@ -239,6 +243,6 @@ function answer(description: string, schema: object) {
   return { description, ...json(schema) };
 }
 
-function json(schema: object) {
-  return { content: { 'application/json': { schema } } };
+function json(schema: object, examples?: object) {
+  return { content: { 'application/json': { schema, ...(examples && { examples }) } } };
 }
