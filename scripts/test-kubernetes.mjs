@@ -27,8 +27,6 @@ const PARTS = {
     inNamespace('outside', {}, (namespace) => {
       expectOnlyRole(namespace);
       withBayOutside(namespace, env, ['scenarios', 'durability', 'kubernetes-faults']);
-      // Last: a cluster whose parts were killed takes its time with what comes next.
-      withBayOutside(namespace, env, ['kubernetes-outages']);
     }),
   /** Bay as the manifests have it, reached by its Service. */
   inside: (env) =>
@@ -51,6 +49,12 @@ const PARTS = {
       expectOnlyRole(namespace);
       const one = { KUBE_POD_SECURITY: 'restricted', CONTAINER_DRIVER: 'kubernetes' };
       withBayOutside(namespace, { ...env, ...one }, ['probe']);
+    }),
+  /** Last: a cluster whose parts were killed takes its time with what comes next. */
+  outages: (env) =>
+    inNamespace('outages', {}, (namespace) => {
+      expectOnlyRole(namespace);
+      withBayOutside(namespace, env, ['kubernetes-outages']);
     }),
 };
 
