@@ -28,16 +28,20 @@ const MIN_ROOM_BYTES = 64 * 1024;
 /** A smaller frame that lies in a slab is copied, as it would keep the whole slab for as long as somebody holds it. */
 const VIEWED_BYTES = 32 * 1024;
 
-/** Memory that a socket reads into, piece behind piece: a frame that came in several reads lies there in one. */
+/**
+ * Memory that a socket reads into, piece behind piece: a frame that came in several reads lies there in one. Where only small
+ * frames come, its beginning is used again and again.
+ */
 export class Slab {
   #bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
   #used = 0;
+  #kept = 0;
 
   /** Where the next read may put its bytes. */
   room(): Buffer {
     if (SLAB_BYTES - this.#used < MIN_ROOM_BYTES) {
       this.#bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
-      this.#used = 0;
+      this.#used = this.#kept = 0;
     }
     return this.#bytes.subarray(this.#used);
   }
@@ -48,16 +52,37 @@ export class Slab {
     this.#used += length;
     return this.#bytes.subarray(start, this.#used);
   }
+
+  /** Somebody holds a view of what was taken so far. */
+  keep(): void {
+    this.#kept = this.#used;
+  }
+
+  /** Nobody needs what was taken since. */
+  rewind(): void {
+    this.#used = this.#kept;
+  }
 }
 
 /** Cuts what arrives into frames, which are views of what was pushed wherever they lie there in one piece. */
 export class FrameReader {
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
+  #views = 0;
   /** Bytes without which there is no next frame. */
   #neededBytes = LENGTH_BYTES;
 
   constructor(private readonly maxBytes = MAX_FRAME_BYTES) {}
+
+  /** Frames so far that were views; the others were copied. */
+  get views(): number {
+    return this.#views;
+  }
+
+  /** Nothing of a next frame is there. */
+  get isEmpty(): boolean {
+    return this.#waitingBytes === 0;
+  }
 
   push(chunk: Buffer): void {
     if (chunk.length === 0) return;
@@ -84,7 +109,9 @@ export class FrameReader {
     const frame = this.#gathered(end).subarray(LENGTH_BYTES, end);
     this.#neededBytes = LENGTH_BYTES;
     this.#drop(end);
-    return length < VIEWED_BYTES && frame.buffer.byteLength > VIEWED_BYTES ? Buffer.from(frame) : frame;
+    if (length < VIEWED_BYTES && frame.buffer.byteLength > VIEWED_BYTES) return Buffer.from(frame);
+    this.#views++;
+    return frame;
   }
 
   /** What is behind the frames that were taken; they are not read any more. */

@@ -24,7 +24,7 @@ const END_MS = 10_000;
 const NOTHING = Buffer.alloc(0);
 
 abstract class SocketLink implements FrameLink {
-  readonly #reader = new FrameReader();
+  protected readonly reader = new FrameReader();
   #events: FrameLinkEvents | undefined;
   #corked = false;
 
@@ -46,8 +46,8 @@ abstract class SocketLink implements FrameLink {
     const events = this.#events;
     if (!events) return; // what follows a failure is no frame
     try {
-      this.#reader.push(this.withoutPreface(chunk));
-      for (let frame = this.#reader.next(); frame; frame = this.#reader.next()) events.received(frame);
+      this.reader.push(this.withoutPreface(chunk));
+      for (let frame = this.reader.next(); frame; frame = this.reader.next()) events.received(frame);
     } catch (thrown) {
       const reason = StatusError.from(thrown);
       this.#events = undefined;
@@ -102,7 +102,10 @@ export class DialledSocketLink extends SocketLink {
       onread: {
         buffer: () => slab.room(),
         callback: (length) => {
+          const { views } = this.reader;
           this.take(slab.taken(length));
+          if (this.reader.views > views) slab.keep();
+          else if (this.reader.isEmpty) slab.rewind();
           return true;
         },
       },
