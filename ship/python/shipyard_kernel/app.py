@@ -73,12 +73,14 @@ class ZMQInteractiveShell(StockShell):
         try:
             return await super().run_code(*args, **kwargs)
         finally:
+            interrupts.rest()
             own_streams.mend()
 
     def showtraceback(self, *args, **kwargs):
         if children.is_child():
             children.leave(sys.exc_info()[1])
-        super().showtraceback(*args, **kwargs)
+        with interrupts.paused():
+            super().showtraceback(*args, **kwargs)
 
     def _get_exc_info(self, exc_tuple=None):
         found = super()._get_exc_info(exc_tuple)
@@ -173,6 +175,10 @@ class ShipKernel(IPythonKernel):
     def post_handler_hook(self):
         if "interrupts" not in levers.on:
             super().post_handler_hook()
+
+    def _cancel_on_sigint(self, future):
+        """ipykernel's own takes SIGINT for itself, and does not wake the loop that is to cancel the task."""
+        return interrupts.of_task(future) if "interrupts" in levers.on else super()._cancel_on_sigint(future)
 
     async def do_execute(self, code, silent, *args, **kwargs):
         once.expect_cell()

@@ -8,6 +8,7 @@ started it.
 import contextlib
 import ctypes
 import fcntl
+import functools
 import os
 import select
 import sys
@@ -64,7 +65,8 @@ class _Timer:
         self._arguments = (self.fd, 0, ctypes.byref(interval_and_value), None)
 
     def start(self):
-        self._set(*self._arguments)
+        """False where the user's code has closed it."""
+        return self._set(*self._arguments) == 0
 
     def take(self):
         with contextlib.suppress(BlockingIOError):
@@ -88,8 +90,7 @@ class Capture:
         self._wait_for_room = getattr(publisher, "wait_for_room", lambda: None)
         self.wait_until_sent = getattr(publisher, "wait_until_sent", lambda: None)
         publisher.timer = self
-        self._timer = _Timer(FLUSH_SECONDS)
-        publisher.schedule(lambda: publisher.io_loop.add_handler(self._timer.fd, self._tick, publisher.io_loop.READ))
+        self._make_timer()
         os.register_at_fork(after_in_child=self._after_fork)
 
     def add(self, stream):
@@ -106,7 +107,15 @@ class Capture:
         with interrupts.held:
             if not self.armed:
                 self.armed = True
-                self._timer.start()
+                if not self._timer.start():
+                    self.publisher.schedule(functools.partial(self.publisher.io_loop.remove_handler, self._timer.fd))
+                    self._make_timer()
+                    self._timer.start()
+
+    def _make_timer(self):
+        loop = self.publisher.io_loop
+        self._timer = _Timer(FLUSH_SECONDS)
+        self.publisher.schedule(functools.partial(loop.add_handler, self._timer.fd, self._tick, loop.READ))
 
     def _tick(self, _fd, _events):
         # Runs in the publisher's thread, which must never wait for room: it is the one that makes room.

@@ -4,7 +4,9 @@ pyzmq's stream puts a reply into a queue, and comes back for it and for itself i
 is a system call, and a wait for the interpreter's lock.
 """
 
+import asyncio
 import contextvars
+import sys
 
 import zmq
 from zmq.eventloop.zmqstream import ZMQStream
@@ -30,13 +32,16 @@ class DirectStream(ZMQStream):
 
 def receive(kernel):
     """Each message to a task of its own, in one context that lasts: what a cell sets in it the next one finds."""
+    if sys.version_info < (3, 11):
+        raise RuntimeError("tasks have no context before Python 3.11")
     work = kernel.shell_main
     loop = kernel.io_loop.asyncio_loop
     context = contextvars.copy_context()
     running = set()
 
     def take(msg):
-        task = loop.create_task(work(None, msg), context=context)
+        # Not by the loop, which may have a task factory of the user's.
+        task = asyncio.Task(work(None, msg), loop=loop, context=context)
         running.add(task)
         task.add_done_callback(running.discard)
 

@@ -4,6 +4,8 @@ Stock ipykernel lets it strike anywhere in the handling of a request. Between th
 the reply, and the client waits for ever.
 """
 
+import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -25,6 +27,8 @@ class Interrupts:
         self._held = 0
         self._wanted = False
         self._runs = 0
+        #: Of code with a top-level await: the loop, the cell's task, and the kernel's own, which waits for it.
+        self._tasks = None
         #: A stretch of our own that must not be cut in two: `with interrupts.held:`. May be nested.
         self.held = _Held(self)
 
@@ -57,7 +61,8 @@ class Interrupts:
     def _on_signal(self, _signum, _frame):
         self._runs += 1
         if self._allowed and not self._held:
-            raise KeyboardInterrupt
+            self._interrupt()
+            return
         # Comes before the code has begun, or inside of `held`: kept until it can strike.
         if self._allowed or self._expecting:
             self._wanted = True
@@ -78,10 +83,49 @@ class Interrupts:
         self._expecting = False
         self._wanted = False
 
+    @contextlib.contextmanager
+    def paused(self):
+        """Of a cell whose code has ended: nothing is left to be interrupted."""
+        allowed, self._allowed = self._allowed, False
+        try:
+            yield
+        finally:
+            self._wanted = False
+            self._allowed = allowed
+
+    def rest(self):
+        """Of a task's code a piece has ended: what comes until the next begins is kept for that, and outside of it lost."""
+        if self._tasks:
+            self._allowed = False
+            self._expecting = True
+
+    @contextlib.contextmanager
+    def of_task(self, task):
+        """The cell is this task: it is interrupted as a whole, wherever it waits."""
+        self._tasks = (asyncio.get_running_loop(), task, asyncio.current_task())
+        try:
+            yield
+        finally:
+            self._tasks = None
+
     def _strike(self):
         if self._wanted:
             self._wanted = False
+            self._interrupt()
+
+    def _interrupt(self):
+        if self._tasks is None:
             raise KeyboardInterrupt
+        loop, cell, own = self._tasks
+        running = asyncio.current_task(loop)
+        if running is cell:
+            raise KeyboardInterrupt
+        # It waits. A KeyboardInterrupt anywhere but in its own code would end the loop, and the kernel.
+        if running in (None, own):
+            loop.call_soon_threadsafe(cell.cancel)  # which wakes the loop
+        else:
+            cell.cancel()  # now: the loop may not come to it before another of the tasks that it waits for runs
+            raise asyncio.CancelledError
 
 
 def hide_ours(trace):

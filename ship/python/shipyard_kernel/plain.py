@@ -15,26 +15,25 @@ def install(shell):
     if not known <= {each for each in vars(formatters).values() if isinstance(each, type)}:
         raise TypeError("formatters of another make")
 
-    def has_others(kind, value):
-        """Whether somebody registered a formatter for it: users may, at any time."""
-        names = (kind.__module__, kind.__name__), ("builtins", "object")
+    def has_others(value, plain):
+        """Whether somebody registered a formatter for it beside the plain one: users may, at any time."""
+        kinds = type(value).__mro__
+        names = [(kind.__module__, kind.__name__) for kind in kinds]
         for each in (*display.formatters.values(), display.mimebundle_formatter, display.ipython_display_formatter):
-            if type(each) not in known:
-                return True
-            if each.format_type == _PLAIN:
+            if each is plain:
                 continue
-            types, deferred = each.type_printers, each.deferred_printers
-            if kind in types or object in types or id(value) in each.singleton_printers:
+            if type(each) not in known or id(value) in each.singleton_printers:
                 return True
-            if deferred and not deferred.keys().isdisjoint(names):
+            if not each.type_printers.keys().isdisjoint(kinds) or not each.deferred_printers.keys().isdisjoint(names):
                 return True
         return False
 
     def format(value, include=None, exclude=None):
-        kind = type(value)
-        if kind not in _TYPES or include is not None or exclude is not None or has_others(kind, value):
+        plain = display.formatters.get(_PLAIN)
+        is_simple = type(value) in _TYPES and plain and include is None and exclude is None
+        if not is_simple or has_others(value, plain):
             return stock(value, include, exclude)
-        text = display.formatters[_PLAIN](value)
+        text = plain(value)
         return ({} if text is None else {_PLAIN: text}), {}
 
     display.format = format

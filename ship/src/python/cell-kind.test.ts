@@ -5,7 +5,8 @@ import { TestSessions } from './testing/test-session.js';
 const COMPLETED = { $case: 'completed', value: {} };
 const RAISED = { $case: 'raised', value: {} };
 
-const toShown = ({ mimeType, content }: MimeItem) => `${mimeType}: ${content?.$case === 'text' ? content.value : content?.$case}`;
+const toShown = ({ mimeType, content }: MimeItem) =>
+  `${mimeType}: ${content?.$case === 'text' ? content.value : content?.$case}`;
 
 describe.each(testPythons())('a Python cell, %s', (_name, python) => {
   let sessions: TestSessions;
@@ -123,6 +124,7 @@ describe.each(testPythons())('a Python cell, %s', (_name, python) => {
     expect(
       await shown(`${formatter}; formatters["text/html"].for_type_by_name("builtins", "str", str.upper); "a"`),
     ).toEqual(["text/plain: 'a'", 'text/html: A']);
+    expect(await shown('True')).toEqual(['text/plain: True', 'text/html: <b>True</b>']);
     expect(
       await shown(`${formatter}; formatters["text/plain"].for_type(int, lambda n, p, cycle: p.text("n")); 7`),
     ).toEqual(['text/plain: n', 'text/html: <b>7</b>']);
@@ -130,6 +132,42 @@ describe.each(testPythons())('a Python cell, %s', (_name, python) => {
       `${formatter}; formatters["text/plain"].pop(int); formatters["text/html"].pop(int); formatters["text/html"].pop(str)`,
     );
     expect(await shown('7')).toEqual(['text/plain: 7']);
+    const display = 'display = get_ipython().display_formatter; display';
+    await sessions.run(`${display}.mimebundle_formatter.for_type(str, lambda s, **options: {"text/x": "y"})`);
+    expect(await shown('"a"')).toContain('text/x: y');
+    await sessions.run(`${display}.mimebundle_formatter.pop(str)`);
+    await sessions.run(`${display}.ipython_display_formatter.for_type(str, lambda s: print("shown"))`);
+    expect(await shown('"a"')).toBeUndefined();
+    await sessions.run(`${display}.ipython_display_formatter.pop(str)`);
+    expect(await shown(`${display}.formatters.clear(); 7`)).toBeUndefined();
+    await sessions.kernels.endSession('one');
+  });
+
+  it('tells the count of a cell that raises or dies by its own number', async () => {
+    const counting = { sessionId: 'counting' };
+    await sessions.run('1', counting);
+    const raised = await sessions.run('1 / 0', counting);
+    expect([raised.log.of('error')[0]?.executionCount, raised.end.executionCount]).toEqual([2, 2]);
+    const silent = await sessions.run('1 / 0', { ...counting, silent: true });
+    expect([silent.log.of('error')[0]?.executionCount, silent.end.executionCount]).toEqual([0, 0]);
+    expect((await sessions.run('import os; print("x", flush=True); os._exit(3)', counting)).end.executionCount).toBe(3);
+    await sessions.kernels.endSession('counting');
+  });
+
+  it.each([
+    ['a number that JSON has not', '{"application/json": {"v": float("nan")}, "text/plain": "x"}', '{"v": "nan"}'],
+    ['a key that is no text', '{"application/json": {(1, 2): 3}, "text/plain": "x"}', '{"(1, 2)": 3}'],
+    [
+      'both, and half a surrogate',
+      '{"application/json": {"v": float("nan"), "s": "\\ud800"}, "text/plain": "x"}',
+      undefined,
+    ],
+  ])('shows a display with %s', async (_what, data, json) => {
+    const { log, end } = await sessions.run(`display(${data}, raw=True)`);
+    expect(end.outcome).toEqual(COMPLETED);
+    const item = log.of('display')[0]?.items.find(({ mimeType }) => mimeType === 'application/json');
+    expect(item).toBeDefined();
+    if (json) expect(JSON.parse(toShown(item!).replace('application/json: ', ''))).toEqual(JSON.parse(json));
   });
 
   it('goes on in the context that the cells before it left, and in a task', async () => {

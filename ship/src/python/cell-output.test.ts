@@ -120,6 +120,20 @@ describe.each(testPythons())('the output of a Python cell, %s', (_name, python) 
     await work.ended;
   });
 
+  it('arrives while the cell runs, also where the code has closed the timer behind it', async () => {
+    await sessions.run(`import os
+for fd in os.listdir("/proc/self/fd"):
+    try:
+        if "timerfd" in os.readlink("/proc/self/fd/" + fd): os.close(int(fd))
+    except OSError: pass`);
+    for (const word of ['early', 'earlier']) {
+      const { log, work } = await sessions.begin(`import time; print("${word}"); time.sleep(30)`);
+      await log.printed(word);
+      work.stop(500);
+      await work.ended;
+    }
+  });
+
   it('of a thread, a task and a display of an ended cell goes to the background, never into the next cell', async () => {
     const background = sessions.background();
     await sessions.run(

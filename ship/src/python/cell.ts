@@ -122,7 +122,7 @@ export class Cell implements Work {
       if (this.#request.silent) this.#canBeInterrupted();
       return;
     }
-    this.#executionCount = toInteger(content['execution_count']) + (this.#request.silent ? 0 : 1);
+    if (!this.#request.silent) this.#executionCount = toInteger(content['execution_count']);
     // Said some milliseconds late, and later still while the code keeps the interpreter to itself.
     this.#canBeInterrupted(toInteger(content['monotonic_us']) / 1000);
   }

@@ -85,6 +85,58 @@ describe.each(testPythons())('the life of a kernel, %s', (_name, python) => {
     expect((await sessions.run('print(kept)')).log.text()).toBe('1\n');
   });
 
+  it.each([
+    ['waits', 'print("running", flush=True); await asyncio.sleep(600)'],
+    ['runs', 'await asyncio.sleep(0); print("running", flush=True)\nwhile True: pass'],
+    [
+      'waits for tasks that run',
+      'async def busy():\n  print("running", flush=True)\n  while True: pass\nawait asyncio.gather(busy(), busy())',
+    ],
+  ])('goes on after an interrupt of code with a top-level await that %s', async (_what, code) => {
+    await sessions.run(
+      'import asyncio; kept = 1\nasync def tick():\n  while True: await asyncio.sleep(0.01)\nticking = asyncio.create_task(tick())',
+    );
+    const { log, work } = await sessions.begin(code);
+    await log.printed('running');
+    work.interrupt();
+    expect(await work.ended).toMatchObject({ outcome: RAISED, statePreserved: true });
+    expect(log.of('error')).toMatchObject([{ name: expect.stringMatching(/^(KeyboardInterrupt|CancelledError)$/) }]);
+    expect((await sessions.run('print(kept, ticking.done())')).log.text()).toBe('1 False\n');
+  });
+
+  it('goes on after an interrupt of code that waits for the loop alone', async () => {
+    const { log, work } = await sessions.begin(
+      'import asyncio; print("running", flush=True); await asyncio.sleep(600)',
+    );
+    await log.printed('running');
+    work.interrupt();
+    expect(await work.ended).toMatchObject({ outcome: RAISED, statePreserved: true });
+    expect((await sessions.run('1')).end.outcome).toEqual(COMPLETED);
+  });
+
+  it('is stopped with its state where code with a top-level await is too late', async () => {
+    const { work } = await sessions.begin('import asyncio; kept = 1; await asyncio.sleep(600)');
+    work.stop(5000);
+    expect(await work.ended).toMatchObject({ outcome: RAISED, statePreserved: true });
+    expect((await sessions.run('print(kept)')).log.text()).toBe('1\n');
+  });
+
+  it('works on beside a task factory of the code', async () => {
+    await sessions.run(
+      'import asyncio; asyncio.get_event_loop().set_task_factory(lambda loop, coro: asyncio.Task(coro, loop=loop))',
+    );
+    expect((await sessions.run('print("on")')).log.text()).toBe('on\n');
+  });
+
+  it('is not made to speak of itself by interrupts that follow each other', async () => {
+    for (let round = 0; round < 10; round++) {
+      const { log, work } = await sessions.begin('while True: print(1)');
+      for (let times = 0; times < 6; times++) work.interrupt();
+      expect((await work.ended).outcome).toEqual(RAISED);
+      expect(log.text().replace(/^(1\n)*1?$/, '')).toBe('');
+    }
+  });
+
   it('can be interrupted after a cell that took SIGINT for itself', async () => {
     await sessions.run('import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)');
     const { log, work } = await sessions.begin('print("running")\nwhile True: pass');
