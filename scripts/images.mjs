@@ -1,11 +1,4 @@
-/**
- * `npm run images`: builds the images of ships and of Bay with the engine that is found, or with one of our own.
- *
- *   npm run images                        ship:latest (everything) and bay:latest
- *   npm run images -- --slim              ship:slim instead, without the data-science packages; Bay with --bay
- *   npm run images -- --load-kubernetes   puts what it built into the nodes of the test cluster as well
- *   npm run images -- --engine podman     with Podman (docker, podman, podman-rootless); default: what runs, Docker first
- */
+/** `npm run images`: builds the images of ships and of Bay with the engine that is found, or with one of our own. */
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -17,6 +10,13 @@ import { ensureEngine, findEngine } from './lib/engines.mjs';
 import { ImageEngine } from './lib/image-engine.mjs';
 import { fail, say, seconds, step } from './lib/log.mjs';
 import { root } from './lib/run.mjs';
+
+const HELP = `
+npm run images                        ship:latest (everything) and bay:latest
+npm run images -- --slim              ship:slim instead, without the data-science packages; Bay with --bay
+npm run images -- --load-kubernetes   puts what it built into the nodes of the test cluster as well
+npm run images -- --engine podman     with Podman (docker, podman, podman-rootless); default: what runs, Docker first
+`;
 
 export const SHIP = { dockerfile: 'Dockerfile.ship', target: 'full', tag: 'ship:latest' };
 export const SLIM = { dockerfile: 'Dockerfile.ship', target: 'slim', tag: 'ship:slim' };
@@ -87,6 +87,14 @@ function said(command, args) {
   return status === 0 ? stdout.trim() : undefined;
 }
 
+function parsed(options) {
+  try {
+    return parseArgs({ options });
+  } catch (error) {
+    return fail(`${error.message}\n${HELP}`, 2);
+  }
+}
+
 async function chooseEngine(wanted) {
   const kinds = ['docker', 'podman', ...(process.getuid() === 0 ? [] : ['podman-rootless'])];
   if (wanted) return [...kinds, 'podman-rootless'].includes(wanted) ? wanted : fail(`No engine "${wanted}".`, 2);
@@ -100,8 +108,13 @@ if (process.argv[1] === import.meta.filename) {
     bay: { type: 'boolean' },
     'load-kubernetes': { type: 'boolean' },
     engine: { type: 'string' },
+    help: { type: 'boolean' },
   };
-  const { values } = parseArgs({ options });
+  const { values } = parsed(options);
+  if (values.help) {
+    say(HELP);
+    process.exit(0);
+  }
   try {
     const ship = values.slim ? SLIM : SHIP;
     const images = values.slim && !values.bay ? [ship] : [ship, BAY];

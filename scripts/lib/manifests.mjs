@@ -57,6 +57,10 @@ export function checkManifests({ namespace, own, shipImage, bayImage }) {
   if (own) defineKindsOfOthers();
   const base = objectsOf(kubectl(['kustomize', path.join(folder, 'base')]));
   expectTaken(namespace, 'the base', base);
+  const overlay = kubectl(['kustomize', path.join(folder, 'overlay')]);
+  expectTaken(namespace, 'the overlay', objectsOf(overlay));
+  for (const image of ['registry.example.org/bay:1.0.0', 'registry.example.org/ship:1.0.0'])
+    if (!overlay.includes(image)) throw new Error(`the overlay does not bring ${image}`);
   for (const name of readdirSync(path.join(folder, 'examples'))) {
     const objects = objectsOf(readFileSync(path.join(folder, 'examples', name), 'utf8'));
     if (objects[0].kind !== 'Namespace') expectTaken(namespace, `examples/${name}`, objects);

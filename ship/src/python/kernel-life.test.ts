@@ -100,7 +100,7 @@ describe.each(testPythons())('the life of a kernel, %s', (_name, python) => {
     await log.printed('running');
     work.interrupt();
     expect(await work.ended).toMatchObject({ outcome: RAISED, statePreserved: true });
-    expect(log.of('error')).toMatchObject([{ name: expect.stringMatching(/^(KeyboardInterrupt|CancelledError)$/) }]);
+    expect(log.of('error')[0]?.name).toMatch(/^(KeyboardInterrupt|CancelledError)$/);
     expect((await sessions.run('print(kept, ticking.done())')).log.text()).toBe('1 False\n');
   });
 
