@@ -1,11 +1,11 @@
 /** Between two questions whether the runner still listens. */
 const INTERVAL_MS = 2_000;
 /** So many in a row without a sign of life: code of the session may have stopped the runner, which is its own user's. */
-const MOST_UNHEARD = 5;
+const MOST_UNHEARD = 15;
 
 /**
  * Watches a runner while it owes an answer, and only then: an idle session costs nothing. On an overloaded machine a word
- * takes a second or two; five unheard questions are no load any more.
+ * takes seconds, and what the session holds in memory would be lost for that; half a minute of silence is no load any more.
  */
 export class RunnerWatchdog {
   #unheard = 0;
