@@ -21,48 +21,8 @@ function behindLength(length: number, beginning: OutgoingFrame): Buffer {
   return bytes;
 }
 
-/** What a socket reads into at a time: four large Data frames. */
-const SLAB_BYTES = 256 * 1024;
-/** With less room than this left, a read would be cut short. */
-const MIN_ROOM_BYTES = 64 * 1024;
-/** A smaller frame that lies in a slab is copied, as it would keep the whole slab for as long as somebody holds it. */
+/** A smaller frame that lies in more memory than this is copied: held, it would keep all of that. */
 const VIEWED_BYTES = 32 * 1024;
-
-/**
- * Memory that a socket reads into, piece behind piece: a frame that came in several reads lies there in one. Where only small
- * frames come, its beginning is used again and again.
- */
-export class Slab {
-  #bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
-  #used = 0;
-  #kept = 0;
-
-  /** Where the next read may put its bytes. */
-  room(): Buffer {
-    if (SLAB_BYTES - this.#used < MIN_ROOM_BYTES) {
-      this.#bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
-      this.#used = this.#kept = 0;
-    }
-    return this.#bytes.subarray(this.#used);
-  }
-
-  /** The bytes that a read has put there. */
-  taken(length: number): Buffer {
-    const start = this.#used;
-    this.#used += length;
-    return this.#bytes.subarray(start, this.#used);
-  }
-
-  /** Somebody holds a view of what was taken so far. */
-  keep(): void {
-    this.#kept = this.#used;
-  }
-
-  /** Nobody needs what was taken since. */
-  rewind(): void {
-    this.#used = this.#kept;
-  }
-}
 
 /** Cuts what arrives into frames, which are views of what was pushed wherever they lie there in one piece. */
 export class FrameReader {

@@ -7,8 +7,9 @@ import { linkLost } from '../link-lost.js';
 import { StatusError } from '../status-error.js';
 import { encodeFrame, type OutgoingFrame } from './frame.js';
 import type { FrameLink, FrameLinkEvents } from './frame-link.js';
-import { FrameReader, Slab, toPieces, withLength } from './frame-reader.js';
+import { FrameReader, toPieces, withLength } from './frame-reader.js';
 import { encodeClose } from './incoming-call.js';
+import { Slab } from './slab.js';
 
 /** What each side sends first. A gRPC client begins with 'P'. */
 export const PREFACE = Buffer.from('shipyard-mux/1\n');
@@ -102,10 +103,8 @@ export class DialledSocketLink extends SocketLink {
       onread: {
         buffer: () => slab.room(),
         callback: (length) => {
-          const { views } = this.reader;
           this.take(slab.taken(length));
-          if (this.reader.views > views) slab.keep();
-          else if (this.reader.isEmpty) slab.rewind();
+          slab.settle(this.reader);
           return true;
         },
       },

@@ -5,18 +5,16 @@ the end of a cell the pipe is drained and replaced. A child that still holds the
 started it.
 """
 
-import contextlib
 import ctypes
 import fcntl
-import functools
 import os
 import select
 import sys
 import threading
-import time
 
 from . import cells
 from .interrupts import interrupts
+from .timer import Timer
 
 #: Output is held back this long, so that many prints make one message.
 FLUSH_SECONDS = 0.01
@@ -51,28 +49,6 @@ def _above_standard(fd):
     return higher
 
 
-class _Timer:
-    """The operating system's own: to start it wakes no thread, and what a short cell has to say goes with its end."""
-
-    def __init__(self, seconds):
-        # Keeps the interpreter's lock: the calls are shorter than to get it back would take.
-        libc = ctypes.PyDLL(None, use_errno=True)
-        self.fd = libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
-        if self.fd < 0:
-            raise OSError(ctypes.get_errno(), "no timer")
-        interval_and_value = (ctypes.c_long * 4)(0, 0, 0, int(seconds * 1e9))
-        self._set = libc.timerfd_settime
-        self._arguments = (self.fd, 0, ctypes.byref(interval_and_value), None)
-
-    def start(self):
-        """False where the user's code has closed it."""
-        return self._set(*self._arguments) == 0
-
-    def take(self):
-        with contextlib.suppress(BlockingIOError):
-            os.read(self.fd, 8)
-
-
 class Capture:
     """Both streams, the thread that reads their pipes, and the timer that flushes them."""
 
@@ -90,7 +66,7 @@ class Capture:
         self._wait_for_room = getattr(publisher, "wait_for_room", lambda: None)
         self.wait_until_sent = getattr(publisher, "wait_until_sent", lambda: None)
         publisher.timer = self
-        self._make_timer()
+        self._timer = Timer(publisher, FLUSH_SECONDS, self._tick)
         os.register_at_fork(after_in_child=self._after_fork)
 
     def add(self, stream):
@@ -107,19 +83,10 @@ class Capture:
         with interrupts.held:
             if not self.armed:
                 self.armed = True
-                if not self._timer.start():
-                    self.publisher.schedule(functools.partial(self.publisher.io_loop.remove_handler, self._timer.fd))
-                    self._make_timer()
-                    self._timer.start()
+                self._timer.start()
 
-    def _make_timer(self):
-        loop = self.publisher.io_loop
-        self._timer = _Timer(FLUSH_SECONDS)
-        self.publisher.schedule(functools.partial(loop.add_handler, self._timer.fd, self._tick, loop.READ))
-
-    def _tick(self, _fd, _events):
+    def _tick(self):
         # Runs in the publisher's thread, which must never wait for room: it is the one that makes room.
-        self._timer.take()
         self.armed = False
         self._serve()
         for stream in self.streams:

@@ -30,6 +30,14 @@ class DirectStream(ZMQStream):
         return super().flush(flag, limit)
 
 
+def install(kernelapp):
+    """The application's streams are made of this class."""
+    for name in ("_send_queue", "_send_callback"):
+        if name not in ZMQStream.__annotations__:
+            raise AttributeError(name)
+    kernelapp.ZMQStream = DirectStream
+
+
 def receive(kernel):
     """Each message to a task of its own, in one context that lasts: what a cell sets in it the next one finds."""
     if sys.version_info < (3, 11):

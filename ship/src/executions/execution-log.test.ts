@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Cause, type Ended, ExecutionEvent } from '../../../proto/gen/shipyard/execution/v1/execution.js';
+import { random } from '../../../proto/rpc/testing/random.js';
 import { encodeEvent } from './event-encoding.js';
 import { ExecutionLog, MEMORY_BYTES } from './execution-log.js';
 import { MAX_EVENT_BYTES } from './large-events.js';
@@ -19,15 +20,6 @@ const END: Ended = {
   endTime: undefined,
   executionCount: 0,
 };
-
-/** Repeatable, so that a failure can be looked at. */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
 
 async function fill(log: ExecutionLog, bytes: Buffer, pieceBytes: (left: number) => number): Promise<void> {
   for (let at = 0; at < bytes.length;) {

@@ -2,7 +2,7 @@
 
 export interface ExecManual {
   readonly does: string;
-  /** Fields of the payload beyond the example's: `name` (default) and what it means. */
+  /** Fields of the payload: `name`, the default where it may be left out, and what it means. */
   readonly takes: readonly string[];
   /** Keys of `data`; behind a colon, what they hold. */
   readonly gives: readonly string[];

@@ -1,13 +1,6 @@
-import { FrameReader, Slab, withLength } from './frame-reader.js';
-
-/** Repeatable, so that a failure can be looked at. */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
+import { random } from '../testing/random.js';
+import { FrameReader, withLength } from './frame-reader.js';
+import { Slab } from './slab.js';
 
 const frameOf = (index: number, length: number) => Buffer.alloc(length, `${index}.`);
 
@@ -20,16 +13,14 @@ function readThroughSlab(stream: Buffer, bytesOfRead: (room: number) => number):
     const room = slab.room();
     const length = stream.copy(room, 0, at, at + Math.max(1, Math.min(room.length, bytesOfRead(room.length))));
     at += length;
-    const { views } = reader;
     reader.push(slab.taken(length));
     for (let frame = reader.next(); frame; frame = reader.next()) frames.push(frame);
-    if (reader.views > views) slab.keep();
-    else if (reader.isEmpty) slab.rewind();
+    slab.settle(reader);
   }
   return { frames, slab };
 }
 
-describe('FrameReader', () => {
+describe('a slab and the reader of its frames', () => {
   it.each([1, 2, 3, 4, 5, 6, 7, 8])(
     'gives every frame unchanged however the reads fell, and as long as it is held (%i)',
     (seed) => {
