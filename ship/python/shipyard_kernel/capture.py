@@ -100,6 +100,7 @@ class Capture:
             with stream.lock:
                 stream.drain(stream.pipe)
                 stream.pipe.cell = cell
+        self.armed = self.armed and self._timer.is_there()
         self.arm()
 
     def end_cell(self):

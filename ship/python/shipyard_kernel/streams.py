@@ -100,6 +100,7 @@ class CellStream(OutStream):
         # Runs that the publisher got, and those of them that it is known to have sent.
         self._handed_over = 0
         self._confirmed = 0
+        self._line = b""
 
     # Writing
 
@@ -116,7 +117,7 @@ class CellStream(OutStream):
         # Runs twice a print(); what can be looked up once is looked up once.
         capture = self.capture
         if capture.forked:
-            return self._write_through(piece)
+            return self._write_lines(piece)
         cell = _known_cell(None) or cells.current()
         count = self._count
         with self.lock:
@@ -141,11 +142,28 @@ class CellStream(OutStream):
         self._runs.append((cell, self._parts))
         self._cell = cell
 
-    def _write_through(self, piece):
-        data = memoryview(to_bytes(piece) if isinstance(piece, str) else piece)
+    def _write_lines(self, piece):
+        """A forked child's: whole lines in one write each, as on a terminal, since print() writes their ends by themselves.
+
+        Children that print at once mix their lines and do not break them. What os._exit() or a signal ends in the middle of
+        a line loses that, as everywhere.
+        """
+        with self.lock:
+            data = self._line + (to_bytes(piece) if isinstance(piece, str) else piece)
+            whole = len(data) if len(data) >= FLUSH_SIZE else data.rfind(b"\n") + 1
+            self._line = data[whole:]
+            self._write_out(data[:whole])
+        return len(piece)
+
+    def _write_out(self, data):
+        data = memoryview(data)
         while data:
             data = data[os.write(self.descriptor, data) :]
-        return len(piece)
+
+    def _end_line(self):
+        with self.lock:
+            line, self._line = self._line, b""
+            self._write_out(line)
 
     def drain(self, pipe, limit=None):
         """Takes what is in the pipe now. Call with the lock held. True at the end: nobody can write to it any more."""
@@ -198,12 +216,14 @@ class CellStream(OutStream):
 
     def send_pending(self):
         """Hands what was written to the publisher, and goes on."""
-        if self.capture.forked or not self._runs:
+        if self.capture.forked:
+            self._end_line()
+            return
+        if not self._runs:
             # Nothing to wait for: what another thread took from here is in the publisher's queue before it lets go of
             # the lock, and whatever we send next comes after it there.
-            if not self.capture.forked:
-                with self._sending:
-                    pass
+            with self._sending:
+                pass
             return
         self.capture._wait_for_room()
         with interrupts.held, self._sending:

@@ -14,6 +14,7 @@ class Timer:
         # Keeps the interpreter's lock: the calls are shorter than to get it back would take.
         self._libc = ctypes.PyDLL(None, use_errno=True)
         self._interval_and_value = (ctypes.c_long * 4)(0, 0, 0, int(seconds * 1e9))
+        self._left = (ctypes.c_long * 4)()
         self._fd = -1
         self._make()
 
@@ -26,6 +27,10 @@ class Timer:
             self._set()
         except OSError:
             self._publisher.schedule(self._on_time)  # no descriptor is left: at once, then
+
+    def is_there(self):
+        """False once the user's code has closed it: what it was started for would never come."""
+        return self._libc.timerfd_gettime(self._fd, ctypes.byref(self._left)) == 0
 
     def _set(self):
         return self._libc.timerfd_settime(self._fd, 0, ctypes.byref(self._interval_and_value), None) == 0
