@@ -1,5 +1,6 @@
 import * as fs from 'node:fs';
 import { promisify } from 'node:util';
+import type { Log } from '../part-deps.js';
 
 /** The file operations of the logs, as one object, so that a test can bring a disk that is full or fails. */
 export interface Disk {
@@ -105,4 +106,13 @@ export function errorCode(error: unknown): string {
   return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
     ? error.code
     : '';
+}
+
+/** A disk on which a file that cannot be removed is told and left, as nothing depends on its absence. */
+export function patient(disk: Disk, log: Log): Disk {
+  return {
+    ...disk,
+    remove: (path) =>
+      disk.remove(path).catch((error: unknown) => log.warn({ err: error, path }, 'a file could not be removed')),
+  };
 }

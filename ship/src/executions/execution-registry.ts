@@ -1,7 +1,5 @@
-import type { Ended } from '../../../proto/gen/shipyard/execution/v1/execution.js';
 import {
   Cause,
-  ExecutionEvent,
   ExecutionKind,
   ExecutionState,
   Started,
@@ -11,11 +9,12 @@ import {
 import type { WatchedExecution } from '../../../proto/gen/shipyard/ship/v1/ship.js';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import type { Log } from '../part-deps.js';
+import { COMMAND_IN_MEMORY, commandOf, kindOf, shorten } from './asked-work.js';
 import { CellQueue } from './cell-queue.js';
-import type { Clock, Timer } from './clock.js';
-import type { ControlMemory } from './control-memory.js';
-import { realDisk, type Disk } from './disk.js';
-import { encodeEvent } from './event-encoding.js';
+import type { Clock } from './clock.js';
+import { patient, realDisk, type Disk } from './disk.js';
+import { EndedEntries } from './ended-entries.js';
+import { endOf, expiredError, newEntry, stateOf, toWatched, type Entry } from './entry.js';
 import type { BackgroundSink, WorkKind } from './execution.js';
 import { BACKGROUND_ID, isExecutionId, makeExecutionId } from './execution-id.js';
 import {
@@ -29,21 +28,10 @@ import { ExecutionLog, type LogDeps, type LogEnd, type ReadOptions } from './exe
 import { endedError, ExecutionTask, STOP_GRACE_MS } from './execution-task.js';
 import { LogStore } from './log-store.js';
 import { requestDigest } from './request-digest.js';
+import { unseenEnd } from './unseen-end.js';
 
-/** Logs are kept this long after `ended`. */
-export const LOG_KEPT_MS = 3_600_000;
-/** What is known of an execution is kept this long after its end. */
-export const ENTRY_KEPT_MS = 24 * 3_600_000;
-export const MAX_ENTRIES = 100_000;
 /** Executions that one list answers, the newest. */
 export const MAX_LISTED = 1000;
-
-const SWEEP_MS = 30_000;
-/** Memory for the logs of executions that ended lately, for the readers who come now. */
-const RECENT_BYTES = 2 * 1024 * 1024;
-const COMMAND_BYTES = 4096;
-/** What of an ended execution's command line stays in memory; the rest is read from the index. */
-const COMMAND_IN_MEMORY = 200;
 
 export interface RegistryDeps {
   /** The agent's own folder; outlives the incarnation. */
@@ -62,22 +50,6 @@ export interface RegistryDeps {
   readonly onPassed?: (bytes: number) => void;
 }
 
-/** An execution as the registry keeps it. */
-export interface Entry {
-  readonly accepted: AcceptedExecution;
-  readonly slot: IndexSlot;
-  /** While it is not ended; never for `background`. */
-  task: ExecutionTask | undefined;
-  /** While it is not ended, and for a while after. */
-  log: ExecutionLog | undefined;
-  end: RecordedEnd | undefined;
-  /** What was asked of it, so that a repeat after the end is known. */
-  controls: ControlMemory | undefined;
-  logExpired: boolean;
-  /** An earlier `background` of the session, whose log is still kept. */
-  previous: Entry | undefined;
-}
-
 interface SessionEntries {
   readonly entries: Map<string, Entry>;
   readonly queue: CellQueue;
@@ -93,16 +65,11 @@ export class ExecutionRegistry {
   readonly #deps: RegistryDeps;
   readonly #index: ExecutionIndex;
   readonly #store: LogStore;
+  readonly #ended: EndedEntries;
   readonly #sessions = new Map<string, SessionEntries>();
-  /** In the order of their ends; `#expiredLogs` of them have no log any more. */
-  #endedEntries: Entry[] = [];
-  #expiredLogs = 0;
-  #recent: Entry[] = [];
-  #recentBytes = 0;
   #nextKey = 1;
   #lastStartMs = -Infinity;
   #stopping = false;
-  #sweepTimer: Timer | undefined;
   readonly #live = new Set<Entry>();
   readonly #listeners = new Set<(execution: WatchedExecution) => void>();
 
@@ -115,23 +82,19 @@ export class ExecutionRegistry {
       shipMaxBytes: deps.shipMaxBytes,
       ...(deps.onPassed ? { onPassed: deps.onPassed } : {}),
     });
+    this.#ended = new EndedEntries({
+      store: this.#store,
+      index: this.#index,
+      clock: deps.clock,
+      liveCount: () => this.#live.size,
+      onForget: (entry) => this.#onForget(entry),
+    });
   }
 
   /** Takes over what an earlier incarnation left; to be called once, before anything else. */
   open(): void {
     this.#store.open();
-    const recovered = this.#index.open();
-    for (const each of recovered) this.#recover(each);
-    this.#endedEntries.sort((a, b) => a.end!.endMs - b.end!.endMs);
-    const nowMs = this.#deps.clock.wallMs();
-    for (const entry of this.#endedEntries) {
-      entry.logExpired = entry.end!.endMs + LOG_KEPT_MS <= nowMs;
-      if (entry.logExpired) this.#expiredLogs++;
-      else this.#store.adoptEnded(entry.accepted.key, entry.end!.location);
-    }
-    void this.#store.removeUnknown();
-    this.#scheduleSweep();
-    void this.sweep();
+    this.#ended.open(this.#index.open().map((each) => this.#recover(each)));
   }
 
   /** Lets a session's late output in. */
@@ -267,7 +230,7 @@ export class ExecutionRegistry {
   /** Ends everything, and closes the logs. Nothing starts afterwards. */
   async close(graceMs = STOP_GRACE_MS): Promise<void> {
     this.#stopping = true;
-    this.#sweepTimer?.cancel();
+    this.#ended.close();
     await Promise.all([...this.#sessions.keys()].map((id) => this.endSession(id, Cause.SHIP_STOPPED, graceMs)));
     await Promise.all([this.#store.flush(), ...this.#settling]);
     await this.#store.close();
@@ -290,27 +253,9 @@ export class ExecutionRegistry {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Gives up what was kept long enough. */
-  async sweep(): Promise<void> {
-    const nowMs = this.#deps.clock.wallMs();
-    const forgotten: Promise<void>[] = [];
-    while (this.#expiredLogs < this.#endedEntries.length) {
-      const entry = this.#endedEntries[this.#expiredLogs]!;
-      if (entry.end!.endMs + LOG_KEPT_MS > nowMs) break;
-      forgotten.push(this.#expireLog(entry));
-      this.#expiredLogs++;
-    }
-    let gone = 0;
-    while (gone < this.#endedEntries.length) {
-      const entry = this.#endedEntries[gone]!;
-      const tooMany = this.#endedEntries.length - gone + this.#live.size > MAX_ENTRIES;
-      if (entry.end!.endMs + ENTRY_KEPT_MS > nowMs && !tooMany) break;
-      forgotten.push(this.#forget(entry));
-      gone++;
-    }
-    this.#endedEntries.splice(0, gone);
-    this.#expiredLogs = Math.max(0, this.#expiredLogs - gone);
-    await Promise.all(forgotten);
+  /** Gives up what was kept long enough; happens by itself twice a minute. */
+  sweep(): Promise<void> {
+    return this.#ended.sweep();
   }
 
   readonly #settling = new Set<Promise<void>>();
@@ -381,16 +326,7 @@ export class ExecutionRegistry {
     };
     const slot = this.#index.accept(accepted);
     this.#nextKey++;
-    const entry: Entry = {
-      accepted,
-      slot,
-      task: undefined,
-      log: undefined,
-      end: undefined,
-      controls: undefined,
-      logExpired: false,
-      previous: undefined,
-    };
+    const entry = newEntry(accepted, slot);
     entry.log = new ExecutionLog(accepted.key, this.#logDeps(entry), accepted.firstSequence);
     session.entries.set(accepted.executionId, entry);
     this.#live.add(entry);
@@ -463,33 +399,15 @@ export class ExecutionRegistry {
     entry.end = end;
     entry.controls = task?.controls;
     this.#live.delete(entry);
-    this.#endedEntries.push(entry);
+    this.#ended.add(entry);
     const log = entry.log!;
     const settled: Promise<void> = log.settled.then(() => {
       this.#settling.delete(settled);
-      this.#keepRecent(entry, log);
+      this.#ended.keepRecent(entry, log);
     });
     this.#settling.add(settled);
     // The task goes with its request once everybody who waits for the end was told.
     void task?.done.then(() => (entry.task = undefined));
-  }
-
-  /** Keeps the newest ended logs in memory, as their readers mostly come at once. */
-  #keepRecent(entry: Entry, log: ExecutionLog): void {
-    this.#recent.push(entry);
-    this.#recentBytes += log.memoryBytes;
-    while (this.#recentBytes > RECENT_BYTES) {
-      const oldest = this.#recent.shift()!;
-      this.#recentBytes -= oldest.log?.memoryBytes ?? 0;
-      this.#dropMemory(oldest);
-    }
-  }
-
-  #dropMemory(entry: Entry): void {
-    entry.log?.release();
-    entry.log = undefined;
-    if (entry.accepted.command.length > COMMAND_IN_MEMORY)
-      (entry as { accepted: AcceptedExecution }).accepted = shorten(entry.accepted);
   }
 
   #logOf(entry: Entry): ExecutionLog {
@@ -497,45 +415,18 @@ export class ExecutionRegistry {
     return entry.log ?? ExecutionLog.ofEnded(entry.accepted.key, this.#logDeps(entry), entry.end!);
   }
 
-  #recover({ accepted, slot, reservedThrough, end }: RecoveredExecution): void {
+  #recover({ accepted, slot, reservedThrough, end }: RecoveredExecution): Entry {
     this.#nextKey = Math.max(this.#nextKey, accepted.key + 1);
-    const nowMs = this.#deps.clock.wallMs();
     const session = this.#session(accepted.sessionId);
-    const entry: Entry = {
-      accepted: shorten(accepted),
-      slot,
-      task: undefined,
-      log: undefined,
-      end: end ?? this.#seal(accepted, slot, reservedThrough, nowMs),
-      controls: undefined,
-      logExpired: false,
-      previous: session.entries.get(accepted.executionId),
-    };
+    const entry = newEntry(shorten(accepted), slot, end ?? this.#seal(accepted, slot, reservedThrough));
+    entry.previous = session.entries.get(accepted.executionId);
     session.entries.delete(accepted.executionId); // so that the order is that of acceptance
     session.entries.set(accepted.executionId, entry);
-    this.#endedEntries.push(entry);
+    return entry;
   }
 
-  /** The end of an execution that was not seen, as its agent died: at the first number that it cannot have given. */
-  #seal(accepted: AcceptedExecution, slot: IndexSlot, reservedThrough: number, nowMs: number): RecordedEnd {
-    const sequence = reservedThrough + 1;
-    const ended: Ended = {
-      outcome: { $case: 'unknown', value: {} },
-      cause: Cause.AGENT_LOST,
-      statePreserved: false,
-      detachedOutput: false,
-      endTime: new Date(nowMs),
-      executionCount: 0,
-    };
-    const elapsedUs = Math.max(0, nowMs - accepted.createMs) * 1000;
-    const end: RecordedEnd = {
-      sequence,
-      event: encodeEvent(sequence, elapsedUs, { $case: 'ended', value: ended }),
-      bytes: 0,
-      location: undefined,
-      endMs: nowMs,
-      started: Buffer.alloc(0),
-    };
+  #seal(accepted: AcceptedExecution, slot: IndexSlot, reservedThrough: number): RecordedEnd {
+    const end = unseenEnd(accepted, reservedThrough, this.#deps.clock.wallMs());
     try {
       this.#index.recordEnd(slot, end);
     } catch (error) {
@@ -544,19 +435,7 @@ export class ExecutionRegistry {
     return end;
   }
 
-  async #expireLog(entry: Entry): Promise<void> {
-    entry.logExpired = true;
-    const at = this.#recent.indexOf(entry);
-    if (at >= 0) {
-      this.#recent.splice(at, 1);
-      this.#recentBytes -= entry.log?.memoryBytes ?? 0;
-    }
-    this.#dropMemory(entry);
-    await this.#store.forget(entry.accepted.key, entry.end!.location);
-  }
-
-  async #forget(entry: Entry): Promise<void> {
-    if (!entry.logExpired) await this.#expireLog(entry);
+  #onForget(entry: Entry): void {
     const { sessionId, executionId } = entry.accepted;
     const session = this.#sessions.get(sessionId);
     if (session?.entries.get(executionId) === entry) session.entries.delete(executionId);
@@ -564,7 +443,6 @@ export class ExecutionRegistry {
       for (let later = session?.entries.get(executionId); later; later = later.previous)
         if (later.previous === entry) later.previous = undefined;
     if (session && session.entries.size === 0 && !session.open) this.#sessions.delete(sessionId);
-    await this.#index.forget(entry.slot);
   }
 
   #session(sessionId: string): SessionEntries {
@@ -581,78 +459,4 @@ export class ExecutionRegistry {
   #tell(entry: Entry): void {
     for (const listener of this.#listeners) listener(toWatched(entry));
   }
-
-  #scheduleSweep(): void {
-    this.#sweepTimer = this.#deps.clock.setTimer(SWEEP_MS, () => {
-      void this.sweep();
-      this.#scheduleSweep();
-    });
-  }
-}
-
-/** A disk on which a file that cannot be removed is told and left, as nothing depends on its absence. */
-function patient(disk: Disk, log: Log): Disk {
-  return {
-    ...disk,
-    remove: (path) =>
-      disk.remove(path).catch((error: unknown) => log.warn({ err: error, path }, 'a file could not be removed')),
-  };
-}
-
-/** How an execution ended, from its recorded event. */
-function endOf(entry: Entry): Ended {
-  const { event } = ExecutionEvent.decode(entry.end!.event);
-  if (event?.$case !== 'ended') throw new Error('the recorded end is not an `ended` event');
-  return event.value;
-}
-
-function stateOf(entry: Entry): ExecutionState {
-  if (entry.end) return ExecutionState.ENDED;
-  return entry.task ? ExecutionState[entry.task.state] : ExecutionState.RUNNING;
-}
-
-function toWatched(entry: Entry): WatchedExecution {
-  return {
-    sessionId: entry.accepted.sessionId,
-    executionId: entry.accepted.executionId,
-    kind: ExecutionKind[entry.accepted.kind],
-    state: stateOf(entry),
-  };
-}
-
-function kindOf(request: StartExecutionRequest): 'CELL' | 'COMMAND' | 'TERMINAL' {
-  switch (request.work?.$case) {
-    case 'cell':
-      return 'CELL';
-    case 'command':
-      return 'COMMAND';
-    case 'terminal':
-      return 'TERMINAL';
-    default:
-      throw new StatusError('INVALID_ARGUMENT', 'work: one of cell, command and terminal is required', {
-        details: { field: 'work' },
-      });
-  }
-}
-
-function commandOf(request: StartExecutionRequest): string {
-  if (request.work?.$case !== 'command' && request.work?.$case !== 'terminal') return '';
-  const { command, argv } = request.work.value;
-  const line = Buffer.from(command || argv.join(' '));
-  return line.length <= COMMAND_BYTES
-    ? line.toString()
-    : line
-        .subarray(0, COMMAND_BYTES)
-        .toString()
-        .replace(/\ufffd+$/, '');
-}
-
-function shorten(accepted: AcceptedExecution): AcceptedExecution {
-  return { ...accepted, command: accepted.command.slice(0, COMMAND_IN_MEMORY) };
-}
-
-function expiredError(executionId: string): StatusError {
-  return new StatusError('EXECUTION_LOG_EXPIRED', `the log of execution ${executionId} is no longer kept`, {
-    details: { execution_id: executionId },
-  });
 }

@@ -9,7 +9,8 @@ import type { CallContext, Implementation } from '../../../proto/rpc/definition.
 import { checkSessionId, missing } from '../../../proto/rpc/invalid-argument.js';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import type { KernelService } from '../executions/execution.js';
-import type { Entry, ExecutionRegistry } from '../executions/execution-registry.js';
+import type { Entry } from '../executions/entry.js';
+import type { ExecutionRegistry } from '../executions/execution-registry.js';
 import { foldExecution } from '../executions/fold-execution.js';
 import type { Sessions } from '../sessions.js';
 import {

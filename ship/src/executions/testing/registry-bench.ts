@@ -8,7 +8,8 @@ import {
 } from '../../../../proto/gen/shipyard/execution/v1/execution.js';
 import type { Clock } from '../clock.js';
 import type { Disk } from '../disk.js';
-import { ExecutionRegistry, type Entry } from '../execution-registry.js';
+import type { Entry } from '../entry.js';
+import { ExecutionRegistry } from '../execution-registry.js';
 import type { FakeClock } from './fake-clock.js';
 import { silentLog } from './log-bench.js';
 import { ScriptedKind } from './scripted-kind.js';
