@@ -32,10 +32,16 @@ export class KubernetesShips implements AsyncDisposable {
     const namespace = await TestNamespace.make(level);
     const folder = mkdtempSync(path.join(tmpdir(), 'shipyard-test-'));
     const kubeconfig = path.join(folder, 'kubeconfig');
-    kubectl(['-n', namespace.name, 'apply', '-f', ROLE], { kubeconfig: TEST_KUBECONFIG });
-    writeAccountKubeconfig({ namespace: namespace.name, account: 'shipyard-bay', file: kubeconfig });
     const place = { kubeconfig, namespace: namespace.name, deploymentId: namespace.name, image: TEST_IMAGE };
-    return new KubernetesShips(namespace, folder, { ...TEST_OPTIONS, ...place, ...options });
+    const ships = new KubernetesShips(namespace, folder, { ...TEST_OPTIONS, ...place, ...options });
+    try {
+      kubectl(['-n', namespace.name, 'apply', '-f', ROLE], { kubeconfig: TEST_KUBECONFIG });
+      writeAccountKubeconfig({ namespace: namespace.name, account: 'shipyard-bay', file: kubeconfig });
+      return ships;
+    } catch (error) {
+      await ships[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /** A driver of this deployment, as every Bay has one of its own. */

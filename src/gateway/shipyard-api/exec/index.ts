@@ -8,26 +8,32 @@ import type { ExecAnswer, ExecCall, ExecType } from './call.js';
 import { accessFailure, execFailure } from './failure.js';
 import { createFile, deleteFile, editFile, listDir, readFile, writeFile } from './files.js';
 import { createKernel, ipythonExec, kernelStatus, listKernels, shutdownKernel } from './ipython.js';
+import type { ExecTypeName } from './manual.js';
 import { listProcesses, processType, workingDirectory } from './processes.js';
 import { shellExec } from './shell.js';
 
-const TYPES: ReadonlyMap<string, ExecType> = new Map<string, ExecType>([
-  ['fs/create_file', createFile],
-  ['fs/read_file', readFile],
-  ['fs/write_file', writeFile],
-  ['fs/edit_file', editFile],
-  ['fs/delete_file', deleteFile],
-  ['fs/list_dir', listDir],
-  ['shell/exec', shellExec],
-  ['shell/processes', listProcesses],
-  ['shell/cwd', workingDirectory],
-  ['ipython/exec', ipythonExec],
-  ['ipython/create_kernel', createKernel],
-  ['ipython/kernel/status', kernelStatus],
-  ['ipython/kernels', listKernels],
-  // Stand for DELETE /ipython/kernel.
+/** Each type that the manual tells of. */
+const TYPES: Readonly<Record<ExecTypeName, ExecType>> = {
+  'fs/create_file': createFile,
+  'fs/read_file': readFile,
+  'fs/write_file': writeFile,
+  'fs/edit_file': editFile,
+  'fs/delete_file': deleteFile,
+  'fs/list_dir': listDir,
+  'shell/exec': shellExec,
+  'shell/processes': listProcesses,
+  'shell/cwd': workingDirectory,
+  'ipython/exec': ipythonExec,
+  'ipython/create_kernel': createKernel,
+  'ipython/kernel/status': kernelStatus,
+  'ipython/kernels': listKernels,
+  'ipython/kernel/shutdown': shutdownKernel,
+};
+
+const BY_NAME: ReadonlyMap<string, ExecType> = new Map([
+  ...Object.entries(TYPES),
+  // As the original's clients may have it, from DELETE /ipython/kernel.
   ['ipython/kernel', shutdownKernel],
-  ['ipython/kernel/shutdown', shutdownKernel],
 ]);
 
 /** Paths of the original's Ship that answer, but not to POST. */
@@ -63,7 +69,7 @@ export async function runExec(call: ExecCall, body: Body, { type, payload }: Exe
 /** @returns what Ship answers where there is no such type */
 function findType(type: string): ExecType | string {
   const name = type.replace(/\/+$/, ''); // Ship redirected, and Bay followed
-  const found = TYPES.get(name) ?? processType(name);
+  const found = BY_NAME.get(name) ?? processType(name);
   if (found) return found;
   if (NOT_POSTABLE.has(name)) return `405: ${shipDetail('Method Not Allowed')}`;
   return `404: ${shipDetail('Not Found')}`;

@@ -13,7 +13,7 @@ const PATH = '`path`: relative to the workspace, or absolute inside it';
 const ENCODING = '`encoding` ("utf-8")';
 const PROCESS = 'a `process_id` of `shell/exec` with `background` in place of {process_id}';
 
-export const EXEC_MANUAL: Readonly<Record<string, ExecManual>> = {
+const MANUAL = {
   'ipython/exec': {
     does: "Runs a cell in the session's kernel, which is made with the first and keeps its variables.",
     takes: ['`code`', '`timeout` (30): seconds until it is interrupted', '`silent` (false): no results, no count'],
@@ -124,7 +124,12 @@ export const EXEC_MANUAL: Readonly<Record<string, ExecManual>> = {
     gives: ['success', 'message'],
     example: { path: 'notes' },
   },
-};
+} satisfies Readonly<Record<string, ExecManual>>;
+
+/** The types that have a name of their own; those of one process hold its id. */
+export type ExecTypeName = Exclude<keyof typeof MANUAL, `${string}{process_id}${string}`>;
+
+export const EXEC_MANUAL: Readonly<Record<string, ExecManual>> = MANUAL;
 
 /** The manual as Markdown, for a description. */
 export function execManualText(): string {
