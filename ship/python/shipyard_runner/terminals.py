@@ -107,8 +107,8 @@ class Terminals:
             # The connection's end is the word: the helper needs no other.
             process = self._processes.spawn_on_terminal(request, tty, connection.close)
         except RunnerError as error:
-            connection.close()
             answer(error)
+            connection.close()
             return
         finally:
             os.close(tty)

@@ -115,9 +115,10 @@ class OpenTerminal implements SessionTerminal {
 /** What the terminal shows, up to the marker; then the terminal is closed. */
 class PtyOutput {
   readonly output: Readable;
-  /** Rejects when the helper left before its time. */
+  /** Rejects when the helper left without the runner's word; with it the runner's own answer is on its way. */
   readonly failed: Promise<never>;
   isClosed = false;
+  private isMarked = false;
   private finished = false;
   private readonly scanner: MarkerScanner;
 
@@ -143,6 +144,7 @@ class PtyOutput {
         // The helper ends only when the terminal is closed; else it was killed, or could not reach the runner.
         this.isClosed = true;
         this.finish(this.scanner.rest());
+        if (this.isMarked) return;
         reject(
           new StatusError('INTERNAL', `the terminal's helper ended early (code ${exitCode}, signal ${signal ?? 0})`),
         );
@@ -163,6 +165,7 @@ class PtyOutput {
     if (this.isClosed) return;
     const { output, found } = this.scanner.scan(data);
     if (found) {
+      this.isMarked = true;
       this.isClosed = true;
       closePty(this.pty);
       this.finish(output);
