@@ -28,8 +28,6 @@ const STAGES = {
 
 /** Run by name only, each with the reason, which every run prints. */
 const BY_NAME = {
-  'podman-rootless':
-    'seen to pass three times; twice Podman 4.3 lost the folder of its network namespace, and started nothing more',
   'kubernetes-probe': 'eight minutes more; passes',
   'kubernetes-outages':
     'once in a dozen runs a cell that was read while the API server was killed came otherwise than it was printed',

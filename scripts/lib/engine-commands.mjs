@@ -2,9 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** Root has no rootless engine: this system user has it, who has nothing else. */
+/**
+ * Root has no rootless engine: this system user has it, who has nothing else. Not below /var/lib or /run, which Podman 4
+ * covers with folders of its own while it makes the network, the former where there is no /var/lib/cni.
+ */
 export const ROOTLESS_USER = 'shipyard-rootless';
-export const ROOTLESS_HOME = `/var/lib/${ROOTLESS_USER}`;
+export const ROOTLESS_HOME = `/home/${ROOTLESS_USER}`;
 const RUNTIME = path.join(ROOTLESS_HOME, 'runtime');
 
 const LOW_LIMITS = '["nofile=4096:4096","nproc=4096:4096"]';

@@ -4,7 +4,17 @@
  * What is ours lies in `$XDG_CACHE_HOME/shipyard/engines/<kind>` and is shared by all checkouts of a user, so that layers
  * are reused and no two daemons fight over bridges and packet filters.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statfsSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
@@ -164,7 +174,18 @@ async function start(kind, place) {
     if (ended !== undefined) throw new Error(`${kind} did not start: ${ended}\n${lastLines(place.log)}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+  if (kind === 'podman-rootless') writeFileSync(place.pid, `${serviceOf(child.pid)}\n`);
   say(`    it answers after ${Math.round(performance.now() - started)} ms`);
+}
+
+/**
+ * The process that serves: a Podman without root starts itself a second time, in its user namespace. Ended by a signal, the
+ * first leaves the second behind.
+ */
+function serviceOf(first) {
+  const lists = readdirSync(`/proc/${first}/task`).map((thread) => `/proc/${first}/task/${thread}/children`);
+  const children = lists.filter((list) => existsSync(list)).flatMap((list) => readFileSync(list, 'utf8').split(' '));
+  return children.find((pid) => pid !== '' && isRunning(pid, 'podman')) ?? first;
 }
 
 /**
