@@ -151,7 +151,7 @@ function inNamespace(what, { level = 'baseline' }, act) {
   const name = `shipyard-${what}-${randomBytes(3).toString('hex')}`;
   kubectl(['create', 'namespace', name]);
   try {
-    kubectl(['label', 'namespace', name, 'shipyard.org/ships=true', `pod-security.kubernetes.io/enforce=${level}`]);
+    kubectl(['label', 'namespace', name, `pod-security.kubernetes.io/enforce=${level}`]);
     act(name);
   } finally {
     kubectl(['delete', 'namespace', name, '--wait=false']);

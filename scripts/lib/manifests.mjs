@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { kubectl } from './cluster.mjs';
+import { documentedOverlays } from './documented-overlays.mjs';
 import { ensureGoTool, goModuleFolder, toolsFolder } from './go-tools.mjs';
 import { say } from './log.mjs';
 import { root } from './run.mjs';
@@ -31,7 +32,13 @@ const EVERYTHING = {
   shipNetwork: 'none',
   shipNetworkExcept: ['203.0.113.0/24', '2001:db8::/32'],
   accessToken: { secretName: 'token', key: 'text' },
-  env: { KUBE_STORAGE_SIZE: '20Gi', SHIP_ENV_KEY: { secretKeyRef: { name: 'keys', key: 'api' } } },
+  env: {
+    KUBE_STORAGE_SIZE: '20Gi',
+    MAX_SHIP_NUM: 20,
+    MAX_UPLOAD_SIZE: 2_000_000_000,
+    BAY_EPHEMERAL: false,
+    SHIP_ENV_KEY: { secretKeyRef: { name: 'keys', key: 'api' } },
+  },
   podTemplate: { spec: { tolerations: [{ key: 'sandboxes', operator: 'Exists' }] } },
   storage: { size: '5Gi', className: 'fast' },
   resources: { limits: { memory: '1Gi' } },
@@ -39,6 +46,7 @@ const EVERYTHING = {
   tolerations: [{ key: 'control', operator: 'Exists' }],
   affinity: { nodeAffinity: {} },
   podAnnotations: { 'example.org/team': 'agents' },
+  clients: [{ namespaceSelector: {} }, { ipBlock: { cidr: '203.0.113.0/24' } }],
   service: { type: 'LoadBalancer', annotations: { 'example.org/internal': 'true' } },
   ingress: { enabled: true, className: 'nginx', annotations: { 'example.org/a': 'b' } },
   gateway: { enabled: true, parentRefs: [{ name: 'edge', namespace: 'gateways' }] },
@@ -61,6 +69,7 @@ export function checkManifests({ namespace, own, shipImage, bayImage }) {
   expectTaken(namespace, 'the overlay', objectsOf(overlay));
   for (const image of ['registry.example.org/bay:1.0.0', 'registry.example.org/ship:1.0.0'])
     if (!overlay.includes(image)) throw new Error(`the overlay does not bring ${image}`);
+  for (const piece of documentedOverlays()) expectTaken(namespace, 'an overlay of the docs', objectsOf(piece));
   for (const name of readdirSync(path.join(folder, 'examples'))) {
     const objects = objectsOf(readFileSync(path.join(folder, 'examples', name), 'utf8'));
     if (objects[0].kind !== 'Namespace') expectTaken(namespace, `examples/${name}`, objects);
@@ -70,6 +79,7 @@ export function checkManifests({ namespace, own, shipImage, bayImage }) {
   const everything = render(EVERYTHING);
   expectTaken(namespace, 'the chart, with all that it can give', everything);
   expectExcepted(everything, EVERYTHING.shipNetworkExcept);
+  expectVariables(everything, { MAX_SHIP_NUM: '20', MAX_UPLOAD_SIZE: '2000000000', BAY_EPHEMERAL: 'false' });
   install(namespace, { shipImage, bayImage });
 }
 
@@ -95,6 +105,13 @@ function expectExcepted(objects, blocks) {
   if (missing.length > 0) throw new Error(`no policy of the chart excepts ${missing.join(', ')}`);
 }
 
+/** Of Bay, as texts, whatever they are in the values. */
+function expectVariables(objects, wanted) {
+  const { spec } = objects.find(({ kind }) => kind === 'Deployment');
+  const variables = Object.fromEntries(spec.template.spec.containers[0].env.map(({ name, value }) => [name, value]));
+  for (const [name, value] of Object.entries(wanted)) deepStrictEqual(variables[name], value, name);
+}
+
 function defineKindsOfOthers() {
   for (const [module, prefix, plural] of Object.values(OF_OTHERS)) {
     const place = goModuleFolder(module);
@@ -112,19 +129,27 @@ function isServed(kind) {
 }
 let served;
 
-/** A release as people make one; Bay is ready when Helm says so, and its claim outlives it. */
+/**
+ * A release as people make one, under a quota that asks for every limit: Bay is ready when Helm says so. Its claim outlives
+ * it, and so does what holds ships, which may still run; the next release takes both over.
+ */
 function install(namespace, { shipImage, bayImage }) {
   const token = { 'access-token': randomBytes(24).toString('base64url') };
   const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'shipyard-bay' }, stringData: token };
   kubectl(['-n', namespace, 'apply', '-f', '-'], { input: JSON.stringify(secret) });
   const [repository, tag = 'latest'] = bayImage.split(/:(?=[^/]*$)/);
-  const values = { image: { repository, tag }, shipImage, resourceQuota: { enabled: true } };
-  helm(['install', 'shipyard', ...CHART, '-n', namespace, '--wait', '--timeout', '90s'], values);
-  helm(['uninstall', 'shipyard', '-n', namespace, '--wait']);
-  kubectl(['-n', namespace, 'get', 'persistentvolumeclaim', 'shipyard-bay']);
-  say('    a release of the chart came up, and left its claim when it was uninstalled');
+  const hard = { pods: '5', 'requests.cpu': '4', 'limits.cpu': '8', 'requests.memory': '8Gi', 'limits.memory': '8Gi' };
+  const values = { image: { repository, tag }, shipImage, resourceQuota: { enabled: true, hard } };
+  const kept = ['persistentvolumeclaim/shipyard-bay', ...SHIP_POLICIES.map((name) => `networkpolicy/${name}`)];
+  for (const _ of ['first', 'second']) {
+    helm(['install', 'shipyard', ...CHART, '-n', namespace, '--wait', '--timeout', '90s'], values);
+    helm(['uninstall', 'shipyard', '-n', namespace, '--wait']);
+    kubectl(['-n', namespace, 'get', ...kept]);
+  }
+  say('    a release of the chart came up twice, and left its claim and what holds ships when it was uninstalled');
 }
 
+const SHIP_POLICIES = ['ships-from-bay', 'ships-none', 'ships-internet', 'ships-open'];
 const CHART = [path.join(folder, 'chart'), '-f', '-'];
 /** Without a cluster Helm takes a version of old for granted. */
 const render = (values) => objectsOf(helm(['template', 'shipyard', ...CHART, '--kube-version', '1.34.0'], values));

@@ -56,6 +56,11 @@ async function findPlace(
         break;
       case 'stopped': {
         if (!(await deps.driver.hasData(placement.ship.id))) {
+          const { sessionId } = options;
+          deps.log.warn(
+            { shipId: placement.ship.id, sessionId },
+            "a stopped ship's files are gone: its session gets a new ship",
+          );
           skip.push(placement.ship.id);
           break;
         }

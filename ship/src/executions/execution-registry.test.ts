@@ -343,7 +343,9 @@ describe('ExecutionRegistry', () => {
       const background = bench.registry.find('s', 'background');
       await bench.registry.endSession('s');
       for (const entry of [...mine, background])
-        expect((await bench.events(entry)).at(-1)!.event).toMatchObject({ value: { cause: Cause.SESSION_ENDED } });
+        expect((await bench.events(entry)).at(-1)!.event).toMatchObject({
+          value: { cause: Cause.SESSION_ENDED, statePreserved: false },
+        });
       expect(other.end).toBeUndefined();
       expect(bench.cells.begun).toHaveLength(1);
       await bench.registry.endSession('s');
@@ -444,7 +446,9 @@ describe('ExecutionRegistry', () => {
     const entry = await bench.registry.start(command('a'));
     await settle();
     await bench.registry.close(100);
-    expect((await bench.events(entry)).at(-1)!.event).toMatchObject({ value: { cause: Cause.SHIP_STOPPED } });
+    expect((await bench.events(entry)).at(-1)!.event).toMatchObject({
+      value: { cause: Cause.SHIP_STOPPED, statePreserved: false },
+    });
     expect(bench.commands.work('a').stops).toEqual([100]);
     await expect(bench.registry.start(command('b'))).rejects.toMatchObject({ reason: 'SHUTTING_DOWN' });
   });

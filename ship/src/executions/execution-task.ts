@@ -258,10 +258,12 @@ export class ExecutionTask {
     this.#phase = 'over';
     for (const timer of [this.#queueTimer, this.#deadlineTimer, this.#abandonTimer]) timer?.cancel();
     this.owners.close();
+    const cause = this.#causeOf(end);
     this.ended = {
       outcome: end.outcome,
-      cause: this.#causeOf(end),
-      statePreserved: end.statePreserved ?? false,
+      cause,
+      // The kernel that the work left behind goes with its session.
+      statePreserved: (end.statePreserved ?? false) && cause !== Cause.SESSION_ENDED && cause !== Cause.SHIP_STOPPED,
       detachedOutput: end.detachedOutput ?? false,
       endTime: new Date(this.deps.clock.wallMs()),
       executionCount: end.executionCount ?? 0,

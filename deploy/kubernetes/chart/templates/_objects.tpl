@@ -20,3 +20,15 @@ objects:
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
+
+{{/* A variable of a container: from the name and a text, a number, or where its value comes from. */}}
+{{- define "shipyard.variable" -}}
+{{- if kindIs "map" .value -}}
+{{ dict "name" .name "valueFrom" .value | toYaml }}
+{{- else if and (kindIs "float64" .value) (eq (floor .value) .value) -}}
+{{- /* All numbers of values are such ones, and large ones would be written with an exponent. */ -}}
+{{ dict "name" .name "value" (.value | int64 | toString) | toYaml }}
+{{- else -}}
+{{ dict "name" .name "value" (.value | toString) | toYaml }}
+{{- end }}
+{{- end -}}

@@ -72,7 +72,8 @@ export class ScriptedWork implements Work {
 
   stop(graceMs: number): void {
     this.stops.push(graceMs);
-    if (this.kind.obedient) this.finish({ outcome: { $case: 'signaled', value: { name: 'SIGTERM' } } });
+    if (this.kind.obedient)
+      this.finish({ outcome: { $case: 'signaled', value: { name: 'SIGTERM' } }, statePreserved: true });
   }
 
   signal = (name: NodeJS.Signals): void => {
