@@ -199,9 +199,8 @@ function readListening(values: Values, problems: ConfigProblem[]): Pick<Config, 
   const usesDefaultToken = PUBLISHED_TOKENS.includes(values.ACCESS_TOKEN);
   const host = values.HOST ?? (usesDefaultToken ? '127.0.0.1' : '0.0.0.0');
   if (usesDefaultToken && !isLoopback(host)) {
-    const allowed =
-      'must be a loopback address while ACCESS_TOKEN is one that the documentation shows: set an ACCESS_TOKEN of your own';
-    problems.push({ variable: 'HOST', value: host, allowed });
+    const allowed = `is one that the documentation shows, and Bay listens beyond loopback (HOST=${host}): set one of your own`;
+    problems.push({ variable: 'ACCESS_TOKEN', allowed });
   }
   return { host, usesDefaultToken };
 }

@@ -180,7 +180,8 @@ function sayHello(config: Config, log: Log, { http, grpc }: Servers, driver: str
       'ACCESS_TOKEN is one that the documentation shows, so Bay listens on loopback only; set one of your own';
     log.warn({ host }, text);
   } else if (!config.tls && !isLoopback(config.host)) {
-    const text = 'Bay listens beyond this machine in plain text: set TLS_CERT_FILE and TLS_KEY_FILE, or HOST=127.0.0.1';
+    const text =
+      'Bay listens beyond loopback in plain text: set TLS_CERT_FILE and TLS_KEY_FILE, or let only a proxy with TLS or ports published on loopback lead here';
     log.warn({ host }, text);
   }
   log.info({ driver, network: report.network }, report.summary);

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { chmod, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { StatusError } from '../../proto/rpc/status-error.js';
-import { hasCode, isMissing } from './system-error.js';
+import { makeFolder } from '../make-folder.js';
+import { hasCode, isMissing, toError } from './system-error.js';
 
 /** Where a ship's data lie; they outlive its incarnations. */
 export interface DataPaths {
@@ -23,6 +24,16 @@ export function dataPathsOf(shipDataDir: string, shipId: string): DataPaths {
     throw new StatusError('INVALID_ARGUMENT', `not a ship id: ${shipId}`);
   const root = path.join(shipDataDir, shipId);
   return { root, home: path.join(root, 'home'), state: path.join(root, 'state'), log: path.join(root, 'log') };
+}
+
+/** Makes the folder of all ships. @throws StatusError DRIVER_REFUSED where it cannot be made */
+export function makeShipDataDir(shipDataDir: string): void {
+  try {
+    makeFolder(shipDataDir);
+  } catch (error) {
+    const message = `SHIP_DATA_DIR=${shipDataDir} cannot be made: ${toError(error).message}`;
+    throw new StatusError('DRIVER_REFUSED', message, { cause: error });
+  }
 }
 
 /** Sessions reach their homes through their sandboxes alone, so that nobody else needs to pass through here. */

@@ -1,13 +1,15 @@
 /** compose.yaml as it stands: one command, a token of one's own, and a ship that answers. */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { load } from 'js-yaml';
 import { removeFilterOf } from '../../scripts/lib/engine-traces.mjs';
 import { works } from '../../scripts/lib/run.mjs';
 import { unless } from '../../scripts/lib/unless.mjs';
+import { VARIABLES } from '../config/variables.js';
 import { eventually } from './testing/processes.js';
 import { TEST_DRIVER } from './testing/test-engine.js';
 
@@ -18,6 +20,10 @@ const why = !TEST_DRIVER.startsWith('docker')
   : works('docker-compose', ['version'])
     ? undefined
     : 'no docker-compose here';
+
+/** Ports and the socket are compose's own, TLS needs files; the rest is of other drivers. */
+const OF_OTHERS =
+  /^(PORT|GRPC_PORT|TLS_.*|DOCKER_HOST|DOCKER_CERT_PATH|CONTAINER_HOST|KUBE.*|LOCAL_.*|SHIPYARD_PYTHON)$/;
 
 /** Of this test alone, beside whatever else runs on the machine. */
 const NAME = 'shipyard-compose-test';
@@ -46,6 +52,12 @@ describe('compose.yaml', () => {
       headers: { authorization, 'x-session-id': 'compose', 'content-type': 'application/json' },
       ...(body ? { body: JSON.stringify(body) } : {}),
     });
+
+  it('passes on every variable of Bay that a container with Docker can use', () => {
+    const { services } = load(readFileSync(file, 'utf8')) as { services: { bay: { environment: object } } };
+    const passed = Object.keys(services.bay.environment);
+    expect(Object.keys(VARIABLES).filter((name) => !passed.includes(name) && !OF_OTHERS.test(name))).toEqual([]);
+  });
 
   unless(why, it)('does not start without a token, and says what to do', async () => {
     await expect(compose(['up', '-d'], {})).rejects.toMatchObject({

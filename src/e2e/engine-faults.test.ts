@@ -4,6 +4,7 @@ import { startOwnBay, type OwnBay } from '../../scripts/lib/bay.mjs';
 import { eventually } from './testing/processes.js';
 import { restartEngine } from './testing/restart-engine.js';
 import { TEST_DRIVER, testEngine } from './testing/test-engine.js';
+import { V1Calls } from './testing/v1-calls.js';
 import { v1Http } from './ways/v1-http.js';
 import type { Way } from './ways/way.js';
 
@@ -75,6 +76,21 @@ onEngine(`faults behind Bay's back, driver ${TEST_DRIVER}`, () => {
     expect((await way.in(shipId, session).runCell('known')).text).toBe('42');
     expect(performance.now() - began).toBeLessThan(TRUTH_MS);
     expect((await stateOf(shipId)).state).toBe('SHIP_STATE_RUNNING');
+  }, 60_000);
+
+  it('work that dies for want of memory: its end says so, and the ship goes on', async () => {
+    const session = 'hog';
+    const calls = new V1Calls(bay);
+    const { shipId = '' } = await calls.tryCreateShip(session, { cpus: 1, memory: '256m' });
+    const run = (start: object) =>
+      calls.json<{ ended: object }>('POST', `/v1/ships/${shipId}/executions:run`, session, { start });
+    const cell = await run({ cell: { code: 'hog = bytearray(1_000_000_000)' } });
+    expect(cell.ended).toMatchObject({ cause: 'CAUSE_OOM', kernelDied: { signal: 'SIGKILL' } });
+    const command = await run({ command: { command: 'head -c 1G /dev/zero | tail > /dev/null; exit $?' } });
+    expect(command.ended).toMatchObject({ exited: { code: 137 } });
+    const { ended } = await run({ command: { command: 'exec tail /dev/zero' } });
+    expect(ended).toMatchObject({ cause: 'CAUSE_OOM', signaled: { name: 'SIGKILL' } });
+    expect((await way.in(shipId, session).runCell('1 + 1')).text).toBe('2');
   }, 60_000);
 
   it('an agent that dies for want of memory: the reason says so', async () => {

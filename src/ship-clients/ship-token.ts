@@ -1,13 +1,18 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../make-folder.js';
 
 /**
  * The deployment's key, from which the tokens of ships are made. It lies in the state directory (0600) and never in the
  * database; Bays that share ships share it.
  */
 export function readDeploymentKey(stateDir: string): Buffer {
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  try {
+    makeFolder(stateDir);
+  } catch (error) {
+    throw new Error(`SHIPYARD_STATE_DIR=${stateDir} cannot be made: ${(error as Error).message}`, { cause: error });
+  }
   const file = path.join(stateDir, 'deployment.key');
   const part = `${file}.${process.pid}`;
   writeFileSync(part, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });

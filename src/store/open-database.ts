@@ -1,7 +1,8 @@
 import { Kysely, SqliteDialect } from 'kysely';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../make-folder.js';
 import type { Log } from '../telemetry/log.js';
 import { lockDatabase } from './database-lock.js';
 import { importOriginal, isOriginal, type ImportDefaults } from './import-original.js';
@@ -31,7 +32,7 @@ export interface OpenDatabase {
 export function openDatabase(options: OpenDatabaseOptions): OpenDatabase {
   const { file } = options;
   try {
-    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    makeFolder(path.dirname(file));
     const lock = lockDatabase(file);
     try {
       const sqlite = openSqlite(options);

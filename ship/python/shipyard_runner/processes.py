@@ -1,5 +1,6 @@
 """Processes of the session: started on pipes or on a terminal, signalled, and reaped."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -12,6 +13,7 @@ from .process_tree import Marks, foreground_group, signal_tree
 #: A reader behind by this much stops the writer. Larger than the kernel's 64 KiB, so that a busy agent is woken less often.
 PIPE_BYTES = 256 * 1024
 _F_SETPIPE_SZ = 1031
+_TOO_MANY = "; the ship has all the processes that it may have: end some, or the session's lease, which ends all of its own"
 #: Python ignores these for itself; a program expects them as the system has them.
 _DEFAULT_SIGNALS = [signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -125,7 +127,8 @@ class Processes:
             pid = start(path, argv, environment)
         except OSError as error:
             reason = "FILE_NOT_FOUND" if isinstance(error, FileNotFoundError) else "FILE_OPERATION_FAILED"
-            raise RunnerError(reason, "cannot run " + describe_os_error(error, argv[0])) from error
+            remedy = _TOO_MANY if error.errno == errno.EAGAIN else ""
+            raise RunnerError(reason, "cannot run " + describe_os_error(error, argv[0]) + remedy) from error
         except ValueError as error:
             raise RunnerError("INVALID_ARGUMENT", "cannot run %r: %s" % (argv[0], error)) from error
         finally:

@@ -28,6 +28,7 @@ export function agentConfigFor(
     sandbox: { kind: 'uid' },
     environment: { ...place.environment },
     maxSessionNum: ship.maxSessionNum,
+    cgroup: 'container',
     ...(firstSession ? { firstSession } : {}),
     ...(options.executionLogMaxBytes === undefined ? {} : { executionLogMaxBytes: options.executionLogMaxBytes }),
     ...(options.shipLogMaxBytes === undefined ? {} : { shipLogMaxBytes: options.shipLogMaxBytes }),

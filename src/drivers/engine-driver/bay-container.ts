@@ -18,14 +18,21 @@ export interface BayContainer {
 
 /** @throws StatusError DRIVER_REFUSED where this process is in no container of this engine */
 export async function findBayContainer(engine: Engine, mode: EngineMode, signal: AbortSignal): Promise<BayContainer> {
+  const found = await lookForBayContainer(engine, signal);
+  if (found) return found;
+  const message = `CONTAINER_DRIVER=${mode} is for a Bay in a container of that engine, and this process is in none that ${engine.url} knows: use ${mode}-host`;
+  throw new StatusError('DRIVER_REFUSED', message);
+}
+
+/** @returns undefined where this process is in no container of this engine; it may be in one of another */
+export async function lookForBayContainer(engine: Engine, signal: AbortSignal): Promise<BayContainer | undefined> {
   for (const id of candidates()) {
     const found = await inspect(engine, id, signal);
     if (!found) continue;
     const mounts = found.Mounts.map(({ Source, Destination }) => ({ source: Source, destination: Destination }));
     return { id: found.Id, mounts, networks: Object.keys(found.NetworkSettings.Networks) };
   }
-  const message = `CONTAINER_DRIVER=${mode} is for a Bay in a container of that engine, and this process is in none that ${engine.url} knows: use ${mode}-host`;
-  throw new StatusError('DRIVER_REFUSED', message);
+  return undefined;
 }
 
 /** Ids under which this process's container may be known: engines mount a hostname file from the container's own folder. */

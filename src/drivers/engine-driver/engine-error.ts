@@ -40,5 +40,10 @@ export function toDriverError({ kind, url }: Pick<Engine, 'kind' | 'url'>, doing
   if (status === undefined)
     return new StatusError('DRIVER_UNAVAILABLE', `${kind} does not answer (${doing})`, { cause });
   if (status >= 500) return new StatusError('DRIVER_UNAVAILABLE', `${kind} failed at ${doing}`, { cause });
-  return new StatusError('DRIVER_REFUSED', `${kind} refused ${doing}`, { cause });
+  const words = engineTrouble(error);
+  const own = OF_LIMITS.test(words) ? `: ${words}` : '';
+  return new StatusError('DRIVER_REFUSED', `${kind} refused ${doing}${own}`, { cause });
 }
+
+/** Words that concern what the caller asked for, and tell nothing of the machine but how large it is. */
+const OF_LIMITS = /^(?:range of cpus|minimum memory|maximum memory)\b/i;

@@ -15,6 +15,7 @@ import { startShip } from './start-ship.js';
 import { findContainer } from './inspect-container.js';
 
 export type { EngineAddresses, EngineDriverOptions, EngineMode } from './options.js';
+export { lookForBayContainer } from './bay-container.js';
 export { findEngine } from './engine.js';
 export { findImage } from './image.js';
 

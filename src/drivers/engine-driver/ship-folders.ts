@@ -1,7 +1,8 @@
-import { chmodSync, mkdirSync, rmdirSync, statSync } from 'node:fs';
+import { chmodSync, rmdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { StatusError } from '../../../proto/rpc/status-error.js';
-import { isMissing, toError } from '../system-error.js';
+import { makeShipDataDir } from '../ship-data.js';
+import { isMissing } from '../system-error.js';
 import type { Engine } from './engine.js';
 import { runHelper } from './helper-container.js';
 
@@ -25,13 +26,7 @@ export interface FolderDeps {
  */
 export async function prepareFolders(deps: FolderDeps, folders: ShipFolders, signal: AbortSignal): Promise<void> {
   const { seenByBay, onMachine } = folders;
-  try {
-    mkdirSync(seenByBay, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw new StatusError('DRIVER_REFUSED', `SHIP_DATA_DIR=${seenByBay} cannot be made: ${toError(error).message}`, {
-      cause: error,
-    });
-  }
+  makeShipDataDir(seenByBay);
   if (isOwn(seenByBay)) return chmodSync(seenByBay, 0o700);
   const owner = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
   await runHelper(

@@ -44,7 +44,9 @@ export async function startShip(deps: StartShipDeps, ship: Ship, start: StartOpt
     return await begin(deps, ship, start);
   } catch (error) {
     const failure = await toStartError(deps, ship, error, signal);
-    await removeContainer(engine, name, bounded());
+    await removeContainer(engine, name, bounded()).catch((left: unknown) =>
+      deps.options.logger.warn({ shipId: ship.id, err: left }, 'what is left of a start is removed later'),
+    );
     throw failure;
   }
 }

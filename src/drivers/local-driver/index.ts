@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import type { Ship, UidPolicy } from '../../ships/ship.js';
@@ -10,7 +9,7 @@ import { inspectShip, shipDied } from './inspect-ship.js';
 import { exploreMachine, type Machine } from './machine.js';
 import type { LocalDriverOptions } from './options.js';
 import { lastChange, openRuntimeDir, readRecords, runDirOf, type RuntimeDir } from './runtime-dir.js';
-import { dataPathsOf, hasShipData, removeShipData, sweepRemovals } from '../ship-data.js';
+import { dataPathsOf, hasShipData, makeShipDataDir, removeShipData, sweepRemovals } from '../ship-data.js';
 import { isRunning, readRecord, toRecord, type ShipRecord } from './ship-record.js';
 import { startShip } from './start-ship.js';
 import { stopShip } from './stop-ship.js';
@@ -47,7 +46,7 @@ class LocalDriver implements Driver {
   }
 
   async check(signal: AbortSignal): Promise<DriverReport> {
-    mkdirSync(this.#options.shipDataDir, { recursive: true, mode: 0o700 });
+    makeShipDataDir(this.#options.shipDataDir);
     const machine = await this.#explore(signal);
     await this.#sweep(machine);
     const { mode, network, cgroups } = machine;
