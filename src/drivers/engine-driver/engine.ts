@@ -54,8 +54,7 @@ export async function findEngine(kind: EngineKind, addresses: EngineAddresses, s
 const NAMES = { docker: 'Docker Engine', podman: 'Podman' } as const;
 const START = {
   docker: 'start Docker (systemctl start docker), or set DOCKER_HOST',
-  podman:
-    'start its service (systemctl --user start podman.socket, or podman system service --time=0), or set CONTAINER_HOST',
+  podman: `start its service (systemctl ${process.getuid?.() === 0 ? '' : '--user '}start podman.socket, or podman system service --time=0), or set CONTAINER_HOST`,
 } as const;
 
 function toRemedy(kind: EngineKind, troubles: readonly string[], { runtimeDir }: EngineAddresses): string {
