@@ -14,6 +14,12 @@ describe('a failed call to an engine', () => {
     expect(toDriverError(engine, 'making a container', error)).toMatchObject({ reason });
   });
 
+  it('tells callers what the engine said of the limits that they asked for', () => {
+    const words = 'Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available';
+    const failure = toDriverError(engine, 'starting a ship', answered(400, words));
+    expect(failure.message).toBe(`docker refused starting a ship: ${words}`);
+  });
+
   it('tells callers what was asked for, and operators what the engine said and where it is', () => {
     const failure = toDriverError(engine, 'making a container', answered(400, 'invalid mount\n/srv/private'));
     expect(failure.message).toBe('docker refused making a container');
