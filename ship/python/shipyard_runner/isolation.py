@@ -1,6 +1,7 @@
 """What the runner does to itself before any code of the session runs."""
 
 import ctypes
+import errno
 import os
 import signal
 
@@ -28,13 +29,21 @@ def shield():
 def restrict(program):
     """Takes system calls away from this process and all that it starts: classic BPF, as many struct sock_filter as there
     are. The process has no_new_privs already, and no second thread.
+
+    OSError: EINVAL where the kernel has no filters, or QEMU emulates one for another architecture.
     """
 
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p)]
 
     filtering = Program(len(program) // 8, program)
-    _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(filtering))
+    try:
+        _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(filtering))
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        remedy = "run ships on a machine of their image's architecture, with CONFIG_SECCOMP_FILTER"
+        raise OSError(error.errno, "system calls cannot be filtered here: %s" % remedy) from error
 
 
 def adopt_orphans():
