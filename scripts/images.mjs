@@ -12,17 +12,21 @@ import { fail, say, seconds, step } from './lib/log.mjs';
 import { root } from './lib/run.mjs';
 
 const HELP = `
-npm run images                        ship:latest (everything) and bay:latest
-npm run images -- --slim              ship:slim instead, without the data-science packages; Bay with --bay
-npm run images -- --load-kubernetes   puts what it built into the nodes of the test cluster as well
-npm run images -- --engine podman     with Podman (docker, podman, podman-rootless); default: what runs, Docker first
+npm run images                             ship:latest (everything) and bay:latest
+npm run images -- --slim                   ship:slim instead, without the data-science packages; Bay with --bay
+npm run images -- --platform linux/arm64   for this platform (or linux/amd64), as ship:latest-arm64 and bay:latest-arm64
+npm run images -- --load-kubernetes        puts what it built into the nodes of the test cluster as well
+npm run images -- --engine podman          with Podman (docker, podman, podman-rootless); default: what runs, Docker first
 `;
 
 export const SHIP = { dockerfile: 'Dockerfile.ship', target: 'full', tag: 'ship:latest' };
 export const SLIM = { dockerfile: 'Dockerfile.ship', target: 'slim', tag: 'ship:slim' };
 export const BAY = { dockerfile: 'Dockerfile.bay', tag: 'bay:latest' };
 
-export async function makeImages({ kind, images, loadKubernetes = false }) {
+/** What is not the engine's own is built where the kernel has an emulator for it. */
+const PLATFORMS = ['linux/amd64', 'linux/arm64'];
+
+export async function makeImages({ kind, images, platform, loadKubernetes = false }) {
   const engine = await ensureEngine(kind);
   try {
     say(`${engine.kind} ${engine.version} at ${engine.socketPath}${engine.started ? ' (ours)' : ''}`);
@@ -31,8 +35,10 @@ export async function makeImages({ kind, images, loadKubernetes = false }) {
     await alone(
       `images ${engine.socketPath}`,
       async () => {
-        await ensureBaseImages(maker, [...new Set(images.flatMap(({ dockerfile }) => baseImagesOf(dockerfile)))]);
-        for (const image of images) await build(maker, image);
+        const wanted = Object.assign({}, ...images.map(({ dockerfile }) => baseImagesOf(dockerfile)));
+        const bases = await ensureBaseImages(maker, wanted, platform);
+        const args = { ...buildArguments(), ...bases };
+        for (const image of images) await build(maker, { ...image, platform, args });
         await maker.prune();
       },
       () => say('    another build is at work with this engine: waiting for its end'),
@@ -62,7 +68,7 @@ async function build(maker, image) {
     if (/^(\[\d+\/\d+\] )?step \d+\/\d+/i.test(text)) say(`    ${text.trim().split('\n')[0].slice(0, 110)}`);
   };
   try {
-    await maker.build({ ...image, context: root, args: buildArguments() }, onText);
+    await maker.build({ ...image, context: root }, onText);
   } catch (error) {
     process.stderr.write(readFileSync(log, 'utf8').slice(-6000));
     fail(`Building ${image.tag} failed: ${error.message.trim()}\nEverything it said: ${log}`);
@@ -95,6 +101,13 @@ function parsed(options) {
   }
 }
 
+/** Images for a platform that is asked for stand beside the engine's own: their tags end in the architecture. */
+function named(platform) {
+  if (platform !== undefined && !PLATFORMS.includes(platform))
+    fail(`No platform "${platform}", only ${PLATFORMS.join(' and ')}.`, 2);
+  return (image) => (platform ? { ...image, tag: `${image.tag}-${path.basename(platform)}` } : image);
+}
+
 async function chooseEngine(wanted) {
   const kinds = ['docker', 'podman', ...(process.getuid() === 0 ? [] : ['podman-rootless'])];
   if (wanted) return [...kinds, 'podman-rootless'].includes(wanted) ? wanted : fail(`No engine "${wanted}".`, 2);
@@ -107,6 +120,7 @@ if (process.argv[1] === import.meta.filename) {
     slim: { type: 'boolean' },
     bay: { type: 'boolean' },
     'load-kubernetes': { type: 'boolean' },
+    platform: { type: 'string' },
     engine: { type: 'string' },
     help: { type: 'boolean' },
   };
@@ -117,9 +131,9 @@ if (process.argv[1] === import.meta.filename) {
   }
   try {
     const ship = values.slim ? SLIM : SHIP;
-    const images = values.slim && !values.bay ? [ship] : [ship, BAY];
-    const loadKubernetes = values['load-kubernetes'];
-    await makeImages({ kind: await chooseEngine(values.engine), images, loadKubernetes });
+    const images = (values.slim && !values.bay ? [ship] : [ship, BAY]).map(named(values.platform));
+    const { platform, 'load-kubernetes': loadKubernetes } = values;
+    await makeImages({ kind: await chooseEngine(values.engine), images, platform, loadKubernetes });
   } catch (error) {
     fail(error.message);
   }

@@ -14,6 +14,11 @@ export class ImageEngine {
     this.#docker = new Docker({ socketPath });
   }
 
+  /** For what it builds where nothing else is asked for: amd64, arm64. */
+  async architecture() {
+    return (await this.#docker.version()).Arch;
+  }
+
   /** What the engine knows of an image, or undefined where it is not there. */
   async inspect(name) {
     try {
@@ -25,12 +30,12 @@ export class ImageEngine {
   }
 
   /** Fetches an image. Rejects where nothing came for a while. */
-  async pull(name, { idleMs }) {
+  async pull(name, { idleMs, platform }) {
     const giveUp = new AbortController();
     const late = () => giveUp.abort(new Error(`no registry answered within ${idleMs} ms`));
     let timer = setTimeout(late, idleMs);
     try {
-      const stream = await this.#docker.pull(name, { abortSignal: giveUp.signal });
+      const stream = await this.#docker.pull(name, { ...given({ platform }), abortSignal: giveUp.signal });
       await this.#follow(stream, () => {
         clearTimeout(timer);
         timer = setTimeout(late, idleMs);
@@ -45,20 +50,19 @@ export class ImageEngine {
     await pipeline(await this.#docker.getImage(name).get(), createWriteStream(file));
   }
 
-  /** Makes an image of a file system, given as a tar archive. */
-  async import(file, name) {
-    // The whole name as the repository: Podman 4 does not look at a tag beside it.
-    await this.#follow(await this.#docker.importImage(file, { repo: name }), () => {});
+  /** Reads an image from a file, as save() writes it. */
+  async load(file) {
+    await this.#follow(await this.#docker.loadImage(file, { quiet: true }), () => {});
   }
 
   /**
    * Builds an image from a folder, less what its .dockerignore names.
    *
-   * @param {{ context: string, dockerfile?: string, target?: string, tag: string, args?: Record<string, string> }} wanted
+   * @param {{ context: string, dockerfile?: string, target?: string, tag: string, platform?: string, args?: Record<string, string> }} wanted
    * @param {(text: string) => void} onText hears what the build prints
    */
-  async build({ context, dockerfile = 'Dockerfile', target, tag, args = {} }, onText = () => {}) {
-    const options = { dockerfile, t: tag, buildargs: args, forcerm: true, ...(target ? { target } : {}) };
+  async build({ context, dockerfile = 'Dockerfile', target, tag, platform, args = {} }, onText = () => {}) {
+    const options = { dockerfile, t: tag, buildargs: args, forcerm: true, ...given({ target, platform }) };
     const stream = await this.#docker.buildImage(openBuildContext(context), options);
     await this.#follow(stream, ({ stream: text }) => text && onText(text));
   }
@@ -79,3 +83,6 @@ export class ImageEngine {
     });
   }
 }
+
+/** Without what is undefined, which a query would say as the empty word. */
+const given = (options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
