@@ -59,7 +59,9 @@ describe('loadConfig', () => {
     expect(load({ ACCESS_TOKEN: 'mine' })).toMatchObject({ host: '0.0.0.0', usesDefaultToken: false });
     expect(load({ ACCESS_TOKEN: 'mine', HOST: '::' })).toMatchObject({ host: '::' });
     expect(load({ HOST: '::1' })).toMatchObject({ host: '::1' });
-    expect(problemsOf({ HOST: '0.0.0.0' }).message).toContain('ACCESS_TOKEN: is one that the documentation shows, and Bay listens beyond loopback (HOST=0.0.0.0)');
+    expect(problemsOf({ HOST: '0.0.0.0' }).message).toContain(
+      'ACCESS_TOKEN: is one that the documentation shows, and Bay listens beyond loopback (HOST=0.0.0.0)',
+    );
     expect(problemsOf({ HOST: '0.0.0.0', ACCESS_TOKEN: 'secret-token' }).problems).toHaveLength(1);
   });
 
