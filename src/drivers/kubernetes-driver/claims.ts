@@ -1,10 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { V1PersistentVolumeClaim } from '@kubernetes/client-node';
-import { isKubeError } from './kube-error.js';
+import { StatusError } from '../../../proto/rpc/status-error.js';
+import { isKubeError, isNotFound } from './kube-error.js';
 import { claimLabels, shipName, SHIP_ID_ANNOTATION } from './names.js';
 import type { Cluster } from './open-cluster.js';
 import type { KubernetesDriverOptions } from './options.js';
 
+/** For a claim to be made, and after that for the server to say that it did all the same. */
+const WAIT_MS = 30_000;
+const LATE_MS = 600_000;
 const PAUSE_MS = [50, 100, 200, 500, 1000];
 
 export const claimsPath = ({ namespace }: Cluster): string => `/api/v1/namespaces/${namespace}/persistentvolumeclaims`;
@@ -21,9 +25,7 @@ export async function ensureClaim(
 ): Promise<void> {
   for (let attempt = 0; ; attempt += 1) {
     try {
-      // Not cut short by the caller, since the server would make it all the same, after what cleans up has looked.
-      await cluster.client.request('POST', claimsPath(cluster), { body: claimFor(shipId, options) });
-      return;
+      return await createClaim(cluster, shipId, options);
     } catch (error) {
       if (!isKubeError(error, 409)) throw error;
     }
@@ -32,18 +34,42 @@ export async function ensureClaim(
   }
 }
 
+/**
+ * Not cut short by the caller, since the server would make it all the same, after what cleans up has looked. One that comes
+ * when nobody waits for it any more is given up: nothing else would ever find it.
+ *
+ * @throws StatusError DRIVER_UNAVAILABLE where the server takes too long
+ */
+async function createClaim(cluster: Cluster, shipId: string, options: KubernetesDriverOptions): Promise<void> {
+  const body = claimFor(shipId, options);
+  const made = cluster.client.request('POST', claimsPath(cluster), { body, timeoutMs: LATE_MS });
+  const over = new AbortController();
+  const late = sleep(WAIT_MS, 'late' as const, { signal: over.signal, ref: false });
+  try {
+    if ((await Promise.race([made, late])) !== 'late') return;
+  } finally {
+    over.abort();
+    late.catch(() => undefined);
+  }
+  made
+    .then(() => removeClaim(cluster, shipId, options))
+    .catch((error: unknown) => options.logger.warn({ shipId, err: error }, 'a claim that came too late may be left'));
+  const message = `the API server at ${cluster.client.server} does not answer: no claim within ${WAIT_MS} ms`;
+  throw new StatusError('DRIVER_UNAVAILABLE', message);
+}
+
 /** Whether it is there and not given up. */
 export async function hasClaim(
   cluster: Cluster,
   shipId: string,
   { deploymentId }: Pick<KubernetesDriverOptions, 'deploymentId'>,
 ): Promise<boolean> {
+  const name = shipName(deploymentId, shipId);
   try {
-    const path = `${claimsPath(cluster)}/${shipName(deploymentId, shipId)}`;
-    const claim = await cluster.client.request<V1PersistentVolumeClaim>('GET', path);
+    const claim = await cluster.client.request<V1PersistentVolumeClaim>('GET', `${claimsPath(cluster)}/${name}`);
     return claim.metadata?.deletionTimestamp === undefined;
   } catch (error) {
-    if (isKubeError(error, 404)) return false;
+    if (isNotFound(error, name)) return false;
     throw error;
   }
 }
@@ -54,10 +80,11 @@ export async function removeClaim(
   shipId: string,
   { deploymentId }: Pick<KubernetesDriverOptions, 'deploymentId'>,
 ): Promise<void> {
+  const name = shipName(deploymentId, shipId);
   try {
-    await cluster.client.request('DELETE', `${claimsPath(cluster)}/${shipName(deploymentId, shipId)}`);
+    await cluster.client.request('DELETE', `${claimsPath(cluster)}/${name}`);
   } catch (error) {
-    if (!isKubeError(error, 404)) throw error;
+    if (!isNotFound(error, name)) throw error;
   }
 }
 

@@ -7,6 +7,7 @@ import { TEST_OPTIONS } from './testing/test-options.js';
 const lostWith = (spec: PodTemplate['spec'], options = {}) =>
   lostHardening(
     podFor(kubernetesShip('a'), 'secret', { ...TEST_OPTIONS, ...options, podTemplate: { spec: spec ?? {} } }),
+    options,
   );
 
 describe('what a template takes away of the hardening', () => {
@@ -25,6 +26,17 @@ describe('what a template takes away of the hardening', () => {
       ['allowPrivilegeEscalation', 'readOnlyRootFilesystem', 'capabilities'],
     ],
     ['the seccomp profile', { securityContext: null }, ['seccompProfile']],
+    ['AppArmor', { securityContext: { appArmorProfile: { type: 'Unconfined' } } }, ['appArmorProfile']],
+    [
+      "the node, to a container beside the agent's",
+      { containers: [{ name: 'side', securityContext: { privileged: true } }] },
+      ['privileged containers beside it'],
+    ],
+    [
+      'a token of the cluster, in a volume',
+      { volumes: [{ name: 'token', projected: { sources: [{ serviceAccountToken: { path: 'token' } }] } }] },
+      ['volumes with tokens of service accounts'],
+    ],
     ['the distance to the node', { volumes: [{ name: 'node', hostPath: { path: '/' } }] }, ['volumes of hostPath']],
   ])('%s', (_what, spec, lost) => {
     expect(lostWith(spec as PodTemplate['spec'])).toEqual(lost);
@@ -34,6 +46,10 @@ describe('what a template takes away of the hardening', () => {
     expect(lostWith({}, { serviceAccount: 'ships' })).toEqual([]);
     expect(lostWith({ automountServiceAccountToken: true })).toEqual([
       'automountServiceAccountToken without KUBE_SERVICE_ACCOUNT',
+    ]);
+    expect(lostWith({ serviceAccountName: 'shipyard-bay', automountServiceAccountToken: true })).toEqual([
+      'automountServiceAccountToken without KUBE_SERVICE_ACCOUNT',
+      'a serviceAccountName that is not KUBE_SERVICE_ACCOUNT',
     ]);
   });
 });

@@ -5,7 +5,7 @@ import { checkAccountRights } from './account-rights.js';
 import { hasClaim, removeClaim } from './claims.js';
 import { lastWarning } from './events.js';
 import { lostHardening } from './hardening.js';
-import { isKubeError, toDriverError } from './kube-error.js';
+import { isNotFound, toDriverError } from './kube-error.js';
 import { checkNetworkPolicies } from './network-policies.js';
 import { deploymentSelector, podName } from './names.js';
 import { openCluster, type Cluster } from './open-cluster.js';
@@ -106,8 +106,12 @@ class KubernetesDriver implements Driver {
   async list(): Promise<FoundShip[]> {
     const { watch } = await this.#open();
     await watch.ready();
-    const living = watch.all().filter((pod) => stateOf(pod).kind !== 'ended');
-    return living.flatMap((pod) => toFoundShip(pod) ?? []);
+    // Also those that have ended, which keep their claims until they are removed; not what others labelled like ours.
+    return watch.all().flatMap((pod) => {
+      const found = toFoundShip(pod);
+      const name = found && podName(this.#options.deploymentId, { id: found.shipId, incarnation: found.incarnation });
+      return found && pod.metadata?.name === name ? found : [];
+    });
   }
 
   async *logs(ship: Ship, options: { follow: boolean; signal: AbortSignal }): AsyncIterable<string> {
@@ -137,7 +141,7 @@ class KubernetesDriver implements Driver {
     try {
       return await cluster.client.request<Pod>('GET', `${watch.path}/${name}`);
     } catch (error) {
-      if (isKubeError(error, 404)) return undefined;
+      if (isNotFound(error, name)) return undefined;
       throw toDriverError(`looking for ship ${ship.id}`, error);
     }
   }
@@ -148,7 +152,7 @@ class KubernetesDriver implements Driver {
   }
 
   #taken(): string[] {
-    const lost = lostHardening(examplePod(this.#options));
+    const lost = lostHardening(examplePod(this.#options), this.#options);
     return lost.length > 0 ? [`hardening that KUBE_POD_TEMPLATE takes away: ${lost.join(', ')}`] : [];
   }
 

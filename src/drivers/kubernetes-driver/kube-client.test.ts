@@ -10,14 +10,18 @@ describe('KubeClient', () => {
   let server: Server;
   let client: KubeClient;
   let asked: string[];
+  /** The tokens of the last calls, and the one that a kubeconfig read anew would have. */
+  let tokens: (string | undefined)[];
+  let renewed: string;
   /** By path, each in its turn; the last one stays. */
   let answers: Record<string, { status: number; body: object; retryAfter?: string }[]>;
 
   beforeEach(async () => {
-    asked = [];
+    [asked, tokens, renewed] = [[], [], 'old'];
     server = createServer((request, response) => {
       const path = request.url ?? '';
       asked.push(`${request.method} ${path}`);
+      tokens.push(request.headers.authorization);
       if (path === '/endless') return response.flushHeaders();
       const queue = answers[path] ?? [];
       const answer = (queue.length > 1 ? queue.shift() : queue[0]) ?? { status: 404, body: {} };
@@ -26,12 +30,15 @@ describe('KubeClient', () => {
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
-    const config = new KubeConfig();
-    config.loadFromClusterAndUser(
-      { name: 'test', server: `http://127.0.0.1:${port}`, skipTLSVerify: true },
-      { name: 'bay' },
-    );
-    client = new KubeClient(config);
+    const load = () => {
+      const config = new KubeConfig();
+      config.loadFromClusterAndUser(
+        { name: 'test', server: `http://127.0.0.1:${port}`, skipTLSVerify: true },
+        { name: 'bay', token: renewed },
+      );
+      return config;
+    };
+    client = new KubeClient(load(), load);
   });
   afterEach(async () => {
     client.close();
@@ -52,6 +59,24 @@ describe('KubeClient', () => {
       reason: 'DRIVER_UNAVAILABLE',
       message: expect.stringContaining(`it is not ready: ${NO_ROLE}`) as string,
     });
+  });
+
+  const unauthorized = { status: 401, body: { reason: 'Unauthorized', message: 'Unauthorized' } };
+
+  it('tells an account that is refused from a server that is not ready, which it asks as nobody', async () => {
+    answers = { '/pods': [unauthorized], '/readyz': [{ status: 200, body: {} }] };
+    await expect(create()).rejects.toMatchObject({ name: 'KubeError', status: 401 });
+    expect(tokens.slice(0, 2)).toEqual(['Bearer old', undefined]);
+  });
+
+  it('goes on with the token of a kubeconfig that was renewed', async () => {
+    answers = {
+      '/pods': [unauthorized, { status: 201, body: { kind: 'Pod' } }],
+      '/readyz': [{ status: 200, body: {} }],
+    };
+    renewed = 'new';
+    expect(await create()).toEqual({ kind: 'Pod' });
+    expect(tokens.at(-1)).toBe('Bearer new');
   });
 
   it('asks nothing where the refusal is none of roles', async () => {

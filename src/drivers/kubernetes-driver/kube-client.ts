@@ -5,7 +5,7 @@ import type { KubeConfig } from '@kubernetes/client-node';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import { timeoutSignal } from '../../../proto/rpc/timeout-signal.js';
 import { hasCode, toError } from '../system-error.js';
-import { toKubeError, type KubeError } from './kube-error.js';
+import { isKubeError, toKubeError, type KubeError } from './kube-error.js';
 
 export interface RequestValues {
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
@@ -20,6 +20,8 @@ interface Request extends RequestValues {
   readonly method: Method;
   readonly path: string;
   readonly signal: AbortSignal;
+  /** Without the token of the identity. */
+  readonly asNobody?: boolean;
 }
 
 /** Streams have connections of their own: however many there are, calls find one. */
@@ -46,11 +48,14 @@ const CONFLICT_PAUSE_MS = 100;
  */
 export class KubeClient {
   readonly server: string;
-  readonly #config: KubeConfig;
+  readonly #reload: (() => KubeConfig) | undefined;
+  #config: KubeConfig;
   #connections: Connections | undefined;
 
-  constructor(config: KubeConfig) {
+  /** @param reload reads the kubeconfig again, for a token in it that has been renewed */
+  constructor(config: KubeConfig, reload?: () => KubeConfig) {
     this.#config = config;
+    this.#reload = reload;
     const server = config.getCurrentCluster()?.server;
     if (!server) throw new StatusError('DRIVER_REFUSED', 'the kubeconfig names no cluster: set KUBECONFIG');
     this.server = server.replace(/\/+$/, '');
@@ -83,25 +88,47 @@ export class KubeClient {
 
   /** Asks until the server has the time for it. */
   async #ask(over: Way, request: Request): Promise<IncomingMessage> {
-    for (;;) {
+    for (let renewed = false; ;) {
       const response = await this.#send(over, request);
       if (!isFailure(response)) return response;
       const error = toKubeError(response.statusCode ?? 0, await readBody(response));
       const pauseMs = pauseBeforeNext(response, error);
-      if (pauseMs === undefined) throw await this.#refusal(error, request.signal);
+      if (pauseMs === undefined) {
+        const refusal = await this.#refusal(error, request.signal);
+        if (renewed || !this.#renew(refusal)) throw refusal;
+        renewed = true;
+        continue;
+      }
       await sleep(pauseMs, undefined, { signal: request.signal }).catch(() => {
         throw new Error(`it is too busy: ${error.message}`, { cause: error });
       });
     }
   }
 
-  /** A server that has just started knows neither accounts nor roles yet, and takes everybody for nobody. */
+  /**
+   * A server that has just started knows neither accounts nor roles yet, and takes everybody for nobody. It says whether it
+   * is ready to nobody too, where it is set up as usual: so an account that is refused is told from it.
+   */
   async #refusal(error: KubeError, signal: AbortSignal): Promise<Error> {
     const unknown = error.status === 401 || (error.status === 403 && / cannot \w+ resource /.test(error.message));
     if (!unknown) return error;
-    const response = await this.#send('calls', { method: 'GET', path: '/readyz', signal });
+    const response = await this.#send('calls', {
+      ...{ method: 'GET', path: '/readyz', signal },
+      asNobody: error.status === 401,
+    });
     await readBody(response);
     return isFailure(response) ? new Error(`it is not ready: ${error.message}`, { cause: error }) : error;
+  }
+
+  /** Whether there is another identity to try: a kubeconfig that was renewed since. */
+  #renew(error: unknown): boolean {
+    if (!isKubeError(error, 401) || !this.#reload) return false;
+    try {
+      this.#config = this.#reload();
+      return true;
+    } catch {
+      return false; // it is being written, or gone: the server's own word is told
+    }
   }
 
   close(): void {
@@ -109,16 +136,19 @@ export class KubeClient {
     this.#connections?.streams.destroy();
   }
 
-  async #send(over: Way, { method, path, query = {}, body: value, signal }: Request): Promise<IncomingMessage> {
+  async #send(
+    over: Way,
+    { method, path, query = {}, body: value, signal, asNobody = false }: Request,
+  ): Promise<IncomingMessage> {
     const url = new URL(this.server + path);
     for (const [name, text] of Object.entries(query)) if (text !== undefined) url.searchParams.set(name, `${text}`);
     const body = value === undefined ? undefined : JSON.stringify(value);
     const { connections, headers, auth } = await this.#identify();
     const options: RequestOptions = {
       ...{ method, agent: connections[over], signal },
-      ...(auth === undefined ? {} : { auth }),
+      ...(auth === undefined || asNobody ? {} : { auth }),
       headers: {
-        ...headers,
+        ...(asNobody ? {} : headers),
         accept: 'application/json',
         ...(body === undefined
           ? {}

@@ -26,10 +26,14 @@ export async function openCluster(options: {
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
   const inCluster = options.kubeconfig === undefined && isInCluster();
+  const load = (into: KubeConfig): KubeConfig => {
+    if (inCluster) into.loadFromCluster();
+    else readFiles(into, options.kubeconfig ?? path.join(homedir(), '.kube/config'), () => new KubeConfig());
+    if (options.context !== undefined) into.setCurrentContext(options.context);
+    return into;
+  };
   try {
-    if (inCluster) config.loadFromCluster();
-    else readFiles(config, options.kubeconfig ?? path.join(homedir(), '.kube/config'), () => new KubeConfig());
-    if (options.context !== undefined) config.setCurrentContext(options.context);
+    load(config);
   } catch (error) {
     // What follows the first line shows a part of the file, which holds keys and tokens.
     const [why] = toError(error).message.split('\n');
@@ -47,7 +51,7 @@ export async function openCluster(options: {
     throw new StatusError('DRIVER_REFUSED', `the kubeconfig ${what}; it has: ${known}`);
   }
   return {
-    client: new KubeClient(config),
+    client: new KubeClient(config, () => load(new KubeConfig())),
     namespace: options.namespace ?? context.namespace ?? 'default',
     name: inCluster ? 'this cluster' : `context ${context.name}`,
   };

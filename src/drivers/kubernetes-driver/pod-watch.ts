@@ -5,7 +5,7 @@ import type { Log } from '../../telemetry/log.js';
 import { jsonLines } from '../json-lines.js';
 import type { Cluster } from './open-cluster.js';
 import { toError } from '../system-error.js';
-import { isKubeError, toKubeError, type KubeError } from './kube-error.js';
+import { isKubeError, isNotFound, toKubeError, type KubeError } from './kube-error.js';
 
 /** A Pod as the API server writes it: instants are texts there. What nobody here reads is left out. */
 export type Pod = Pick<V1Pod, 'metadata' | 'status'>;
@@ -15,8 +15,8 @@ export type PodChange = { readonly pod: Pod } | { readonly pod?: undefined; read
 
 const PAGE = 500;
 /** The server ends a watch after so long, and it is taken up again: so a connection that died unseen is noticed. */
-const WATCH_SECONDS = 120;
-const WATCH_GRACE_MS = 10_000;
+const WATCH_SECONDS = 30;
+const WATCH_GRACE_MS = 5_000;
 /** One that ends sooner is taken up again after a pause, each time a longer one. */
 const SHORT_WATCH_MS = 1_000;
 const BACKOFF_MS = [50, 100, 250, 500, 1000, 2000, 5000];
@@ -99,6 +99,16 @@ export class PodWatch {
       const pod = this.#pods.get(name);
       look(pod ? { pod } : { last: undefined });
     });
+  }
+
+  /** Asks the server itself of a Pod, for whoever waits for a change that the watch may have missed. */
+  async ask(name: string, signal: AbortSignal): Promise<void> {
+    try {
+      this.#set(await this.#cluster.client.request<V1Pod>('GET', `${this.path}/${name}`, { signal }));
+    } catch (error) {
+      if (!isNotFound(error, name)) throw error;
+      if (this.#pods.has(name)) this.#remove(name);
+    }
   }
 
   async close(): Promise<void> {

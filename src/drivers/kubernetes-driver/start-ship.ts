@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { V1Pod, V1Secret } from '@kubernetes/client-node';
 import { isStatusError, StatusError } from '../../../proto/rpc/status-error.js';
 import { timeoutSignal } from '../../../proto/rpc/timeout-signal.js';
@@ -30,6 +31,8 @@ export interface StartShipDeps {
 /** For the removal of what a failed start made. */
 const UNDO_TIMEOUT_MS = 30_000;
 const LAST_LINES = 10;
+/** The watch tells within moments; a start that takes longer asks the server itself, each time after twice as long. */
+const ASK_AFTER_MS = 5_000;
 
 /**
  * Starts an incarnation: its claim, its Pod, and the Pod's Secret; answers when its agent can be dialled. Where it fails
@@ -139,7 +142,21 @@ async function untilRunning({ watch }: StartShipDeps, start: Start, signal: Abor
     if (state.final) throw new StatusError('DRIVER_REFUSED', state.words);
     return undefined;
   });
-  return watch.until(start.name, judge, signal);
+  const seen = new AbortController();
+  const within = AbortSignal.any([signal, seen.signal]);
+  try {
+    return await Promise.race([watch.until(start.name, judge, within), askingNowAndThen(watch, start.name, within)]);
+  } finally {
+    seen.abort(new Error('the Pod runs, or will not'));
+  }
+}
+
+/** Sees to it that a watch whose connection died unseen does not cost a start. Never answers; rejects with the signal. */
+async function askingNowAndThen(watch: PodWatch, name: string, signal: AbortSignal): Promise<never> {
+  for (let afterMs = ASK_AFTER_MS; ; afterMs *= 2) {
+    await sleep(afterMs, undefined, { signal, ref: false }).catch(() => signal.throwIfAborted());
+    await watch.ask(name, signal).catch(() => signal.throwIfAborted()); // the wait goes on, and has an end of its own
+  }
 }
 
 /** Answers when the agent does, and fails at once where the Pod ends before. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { V1Pod } from '@kubernetes/client-node';
-import { isKubeError } from './kube-error.js';
+import { isNotFound } from './kube-error.js';
 import type { Cluster } from './open-cluster.js';
 import type { PodWatch } from './pod-watch.js';
 
@@ -30,7 +30,7 @@ export async function removePod(
       await client.request('GET', path, { signal });
     }
   } catch (error) {
-    if (!isKubeError(error, 404)) throw error;
+    if (!isNotFound(error, name)) throw error;
   } finally {
     seen.abort(new Error('the Pod is gone'));
     gone.catch(() => undefined);
