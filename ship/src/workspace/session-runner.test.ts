@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { StatusError } from '../../../proto/rpc/status-error.js';
@@ -440,8 +441,11 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
     const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
     return pids.filter((pid) => commandLine(pid).includes(pattern)).length;
   };
+  /** A command that nobody else runs: other suites, and this one elsewhere, count the processes of the same machine. */
+  const own = (): string => `sleep 2000.${randomInt(1_000_000_000)}`;
   /** The kernel ends a pid namespace a moment after its first process. */
-  const noneLeft = async (pattern: string): Promise<void> => {
+  const noneLeft = async (command: string): Promise<void> => {
+    const pattern = command.replace(' ', '\0');
     for (const deadline = Date.now() + 5_000; count(pattern) > 0 && Date.now() < deadline;) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -450,13 +454,14 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
 
   it('by close ends everything and leaves no directory', async () => {
     const test = await startTestRunner(kind);
-    const process = await test.runner.spawn({ argv: ['bash', '-c', 'setsid -f sleep 2001; sleep 2001'], name: 'x' });
+    const sleep = own();
+    const process = await test.runner.spawn({ argv: ['bash', '-c', `setsid -f ${sleep}; ${sleep}`], name: 'x' });
     process.stdout.resume();
     await test.runner.close();
     await test.runner.close();
     await test.runner.gone;
     expect((await process.exited).kind).toBe('lost');
-    await noneLeft('sleep\x002001');
+    await noneLeft(sleep);
     expect(readdirSync(join(test.config.runDir, 's'))).toEqual([]);
     await expect(test.runner.spawn({ argv: ['true'], name: 'y' })).rejects.toThrow(StatusError);
     await test[Symbol.asyncDispose]();
@@ -464,7 +469,8 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
 
   it('by SIGKILL is told by gone, and nothing outlives it', async () => {
     const test = await startTestRunner(kind);
-    const process = await test.runner.spawn({ argv: ['bash', '-c', 'setsid -f sleep 2002; sleep 2002'], name: 'x' });
+    const sleep = own();
+    const process = await test.runner.spawn({ argv: ['bash', '-c', `setsid -f ${sleep}; ${sleep}`], name: 'x' });
     const closed = new Promise((resolve) => process.stdout.once('close', resolve).resume());
     const pending = test.runner.fileOperation('readText', { path: 'x' }).catch((error: unknown) => error);
     await pending;
@@ -479,7 +485,7 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
     await test.runner.gone;
     await closed;
     expect(await process.exited).toEqual({ kind: 'lost' });
-    await noneLeft('sleep\x002002');
+    await noneLeft(sleep);
     await test[Symbol.asyncDispose]();
   });
 
@@ -504,7 +510,8 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
 
   it('by the agent’s death takes everything along', async () => {
     const script = join(import.meta.dirname, 'testing', 'agent-that-dies.ts');
-    const agent = spawn(global.process.execPath, ['--import', 'tsx', script, kind], {
+    const sleep = own();
+    const agent = spawn(global.process.execPath, ['--import', 'tsx', script, kind, sleep], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let said = '';
@@ -512,9 +519,9 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
       said += String(chunk);
       if (/ready .*\n/.test(said)) break;
     }
-    while (count('sleep\x002003') < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (count(sleep.replace(' ', '\0')) < 2) await new Promise((resolve) => setTimeout(resolve, 10));
     agent.kill('SIGKILL');
-    await noneLeft('sleep\x002003');
+    await noneLeft(sleep);
     removeBase({ runDir: /ready (.*)\n/.exec(said)![1]!, sandbox: testConfig(kind).sandbox });
   });
 
