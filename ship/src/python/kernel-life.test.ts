@@ -118,7 +118,8 @@ describe.each(testPythons())('the life of a kernel, %s', (_name, python) => {
   });
 
   it('is stopped with its state where code with a top-level await is too late', async () => {
-    const { work } = await sessions.begin('import asyncio; kept = 1; await asyncio.sleep(600)');
+    const { log, work } = await sessions.begin('import asyncio; kept = 1; print("on"); await asyncio.sleep(600)');
+    await log.printed('on');
     work.stop(5000);
     expect(await work.ended).toMatchObject({ outcome: RAISED, statePreserved: true });
     expect((await sessions.run('print(kept)')).log.text()).toBe('1\n');
