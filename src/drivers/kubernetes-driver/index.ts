@@ -106,8 +106,9 @@ class KubernetesDriver implements Driver {
   async list(): Promise<FoundShip[]> {
     const { watch } = await this.#open();
     await watch.ready();
-    // Also those that have ended, which keep their claims until they are removed; not what others labelled like ours.
-    return watch.all().flatMap((pod) => {
+    const living = watch.all().filter((pod) => stateOf(pod).kind !== 'ended');
+    return living.flatMap((pod) => {
+      // Not what others labelled like ours.
       const found = toFoundShip(pod);
       const name = found && podName(this.#options.deploymentId, { id: found.shipId, incarnation: found.incarnation });
       return found && pod.metadata?.name === name ? found : [];
