@@ -180,7 +180,7 @@ async function start(kind, place) {
 
 /**
  * The process that serves: a Podman without root starts itself a second time, in its user namespace. Ended by a signal, the
- * first leaves the second behind.
+ * first may leave the second behind.
  */
 function serviceOf(first) {
   const lists = readdirSync(`/proc/${first}/task`).map((thread) => `/proc/${first}/task/${thread}/children`);

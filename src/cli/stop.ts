@@ -23,7 +23,6 @@ import { toSettings } from '../to-settings.js';
 import { credentials } from '@grpc/grpc-js';
 import { existsSync, readFileSync } from 'node:fs';
 
-const CHECK_TIMEOUT_MS = 60_000;
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const installation = path.basename(import.meta.dirname) === 'dist' ? path.dirname(import.meta.dirname) : ROOT;
 
@@ -70,7 +69,7 @@ async function stopAlone(config: Config): Promise<Stopped | undefined> {
   const key = readDeploymentKey(config.stateDir);
   const driver = await createDriver({ config, log, deploymentId: store.deploymentId, key, root: installation });
   // Where it cannot look, nobody knows what lives: that is told, and not that there was nothing.
-  await driver.check(AbortSignal.timeout(CHECK_TIMEOUT_MS));
+  await driver.list();
   const ships = openShips({
     store,
     driver,

@@ -97,3 +97,24 @@ def _run_in(cell, fn, *args, **kwargs):
         return fn(*args, **kwargs)
     finally:
         _current.reset(token)
+
+
+class OfCell:
+    """For what ipykernel tells of each request, as streams, displays and results: they belong to the cell of their code."""
+
+    @property
+    def parent_header(self):
+        return current().header
+
+    @parent_header.setter
+    def parent_header(self, _value):
+        pass  # the kernel says which cell it is, once for all
+
+    def set_parent(self, parent):
+        pass
+
+    def set_thread_parent(self, parent):
+        return bind(parent)
+
+    def reset_thread_parent(self, token):
+        unbind(token)

@@ -12,32 +12,11 @@ from . import cells, children, once, own_streams
 from .interrupts import hide_ours, interrupts
 
 
-class _OfCell:
-    """Displays and results, too, belong to the cell that started the code."""
-
-    @property
-    def parent_header(self):
-        return cells.current().header
-
-    @parent_header.setter
-    def parent_header(self, _value):
-        pass
-
-    def set_parent(self, parent):
-        pass
-
-    def set_thread_parent(self, parent):
-        return cells.bind(parent)
-
-    def reset_thread_parent(self, token):
-        cells.unbind(token)
-
-
-class DisplayPublisher(_OfCell, ZMQDisplayPublisher):
+class DisplayPublisher(cells.OfCell, ZMQDisplayPublisher):
     pass
 
 
-class DisplayHook(_OfCell, ZMQShellDisplayHook):
+class DisplayHook(cells.OfCell, ZMQShellDisplayHook):
     def cull_cache(self):
         """IPython forgets the oldest of a thousand results, and would tell so in the output of the cell that is running."""
         with warnings.catch_warnings():

@@ -45,7 +45,7 @@ def to_bytes(text):
     return text.encode("utf-8", "shipyard")
 
 
-class CellStream(OutStream):
+class CellStream(cells.OfCell, OutStream):
     """Takes OutStream's place. OutStream's own constructor is not called: everything that it makes is replaced here."""
 
     encoding = "utf-8"
@@ -265,23 +265,6 @@ class CellStream(OutStream):
             yield {"name": self.name, "text": ""}, [data[start : start + MESSAGE_SIZE]]
 
     # What else a text stream and an OutStream are asked for
-
-    @property
-    def parent_header(self):
-        return cells.current().header
-
-    @parent_header.setter
-    def parent_header(self, _value):
-        pass  # the kernel says which cell it is, once for all
-
-    def set_parent(self, parent):
-        pass
-
-    def set_thread_parent(self, parent):
-        return cells.bind(parent)
-
-    def reset_thread_parent(self, token):
-        cells.unbind(token)
 
     def fileno(self):
         return self.descriptor

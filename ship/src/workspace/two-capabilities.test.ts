@@ -39,6 +39,7 @@ unless(unusable, describe)('an agent with two capabilities', () => {
 
   it.each([
     ['sessions', 'ship/src/workspace/session-runner.test.ts'],
+    ['the end of sessions', 'ship/src/workspace/session-runner-end.test.ts'],
     ['what session users may not do to each other and to the agent', 'ship/src/workspace/testing/own-user-inner.ts'],
     ['commands', 'ship/src/shell/command-kind.test.ts'],
     ['terminals', 'ship/src/shell/terminal-kind.test.ts'],

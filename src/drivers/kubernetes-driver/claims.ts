@@ -40,11 +40,16 @@ export async function ensureClaim(
  *
  * @throws StatusError DRIVER_UNAVAILABLE where the server takes too long
  */
-async function createClaim(cluster: Cluster, shipId: string, options: KubernetesDriverOptions): Promise<void> {
+export async function createClaim(
+  cluster: Cluster,
+  shipId: string,
+  options: KubernetesDriverOptions,
+  waitMs = WAIT_MS,
+): Promise<void> {
   const body = claimFor(shipId, options);
   const made = cluster.client.request('POST', claimsPath(cluster), { body, timeoutMs: LATE_MS });
   const over = new AbortController();
-  const late = sleep(WAIT_MS, 'late' as const, { signal: over.signal, ref: false });
+  const late = sleep(waitMs, 'late' as const, { signal: over.signal, ref: false });
   try {
     if ((await Promise.race([made, late])) !== 'late') return;
   } finally {
@@ -54,7 +59,7 @@ async function createClaim(cluster: Cluster, shipId: string, options: Kubernetes
   made
     .then(() => removeClaim(cluster, shipId, options))
     .catch((error: unknown) => options.logger.warn({ shipId, err: error }, 'a claim that came too late may be left'));
-  const message = `the API server at ${cluster.client.server} does not answer: no claim within ${WAIT_MS} ms`;
+  const message = `the API server at ${cluster.client.server} does not answer: no claim within ${waitMs} ms`;
   throw new StatusError('DRIVER_UNAVAILABLE', message);
 }
 

@@ -53,8 +53,8 @@ export function toDriverError(doing: string, error: unknown): StatusError {
   if (!(error instanceof KubeError)) return new StatusError('INTERNAL', `${doing} failed`, { cause: error });
   const message = `${doing}: ${error.message}`;
   const { status } = error;
-  const isOfServer = error.reason !== '' || status !== 404;
-  if (!isOfServer || status >= 500 || status === 408 || status === 429) {
+  const isNoWordOfServer = status === 404 && error.reason === '';
+  if (isNoWordOfServer || status >= 500 || status === 408 || status === 429) {
     return new StatusError('DRIVER_UNAVAILABLE', message, { cause: error });
   }
   const reason = /exceeded quota/i.test(error.message) ? 'SHIP_START_FAILED' : 'DRIVER_REFUSED';

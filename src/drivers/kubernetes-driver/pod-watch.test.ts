@@ -17,16 +17,26 @@ describe('PodWatch', () => {
   /** What lists answer, in pages, and which versions watches asked to go on from. */
   let pages: { items: object[]; metadata: object }[];
   let lists: number;
+  /** What the server has of single Pods. */
+  let singles: Record<string, object>;
   let resumed: string[];
   /** Whoever waits for the next watch gets its open answer. */
   let watches: ((response: ServerResponse) => void)[];
   let opened: ServerResponse[];
 
   beforeEach(async () => {
-    [lists, resumed, watches, opened] = [0, [], [], []];
+    [lists, resumed, watches, opened, singles] = [0, [], [], [], {}];
     pages = [{ items: [podOf('a', '1')], metadata: { resourceVersion: '10' } }];
     server = createServer((request, response) => {
-      const { searchParams } = new URL(request.url ?? '/', 'http://server');
+      const { pathname, searchParams } = new URL(request.url ?? '/', 'http://server');
+      const [, single] = /\/pods\/(.+)$/.exec(pathname) ?? [];
+      if (single !== undefined) {
+        const pod = singles[single];
+        const details = { name: single, kind: 'pods' };
+        response.writeHead(pod ? 200 : 404, { 'content-type': 'application/json' });
+        response.end(JSON.stringify(pod ?? { kind: 'Status', reason: 'NotFound', message: 'not found', details }));
+        return;
+      }
       response.writeHead(200, { 'content-type': 'application/json' });
       if (!searchParams.has('watch')) {
         lists += 1;
@@ -94,6 +104,16 @@ describe('PodWatch', () => {
     second.destroy();
     await nextWatch();
     expect([lists, resumed]).toEqual([1, ['10', '25', '25']]);
+  });
+
+  it('tells what the server itself says of a Pod, where the watch is silent', async () => {
+    await watch.ready();
+    await nextWatch();
+    const [there, gone] = [isThere('b'), isGone('a')];
+    singles = { b: podOf('b', '11') };
+    for (const name of ['a', 'b', 'never']) await watch.ask(name, AbortSignal.timeout(SOON_MS));
+    await Promise.all([there, gone]);
+    expect([names(), lists]).toEqual([['b'], 1]);
   });
 
   it('lists anew where the server has forgotten the version, and tells what went in between', async () => {
