@@ -151,8 +151,8 @@ describe.each(testPythons())('the life of a kernel, %s', (_name, python) => {
 
   it('is interrupted once where the code keeps the interpreter to itself', async () => {
     const mark = path.join(sessions.runner().workspace, 'begun');
-    const code = `import re; open("begun", "w").close()
-try: re.match("(a+)+$", "a" * 40 + "b")
+    const code = `import re
+try: open("begun", "w").close(); re.match("(a+)+$", "a" * 40 + "b")
 except KeyboardInterrupt: print("once", input("go on? "))`;
     const { log, work } = await sessions.begin(code, { allowStdin: true });
     while (!existsSync(mark)) await delay(5); // the kernel cannot say it
