@@ -61,6 +61,8 @@ export interface FoundShip {
 export interface Driver {
   readonly name: string;
   readonly uids: UidPolicy;
+  /** Processors of the machine that does its starts, one each at a time; undefined: not known, or many machines. */
+  readonly startsAtOnce?: number | undefined;
   /** Looks at the machine once at start. Rejects with DRIVER_UNAVAILABLE or DRIVER_REFUSED and a text that names the remedy. */
   check(signal: AbortSignal): Promise<DriverReport>;
   /** Begins an incarnation; answers when its agent can be dialled (readiness is Hello, judged by the caller). */

@@ -9,6 +9,7 @@ import { KeyedLock } from './keyed-lock.js';
 import { Reaper } from './reaper.js';
 import { Reconciler } from './reconciler.js';
 import type { ShipsDeps, ShipsSettings } from './ships-deps.js';
+import { StartGate } from './start-gate.js';
 import { WaitQueue } from './wait-queue.js';
 
 export interface OpenShipsOptions {
@@ -32,6 +33,9 @@ export interface OpenShips {
   /** Gives every link up; the ships live on. */
   close(): void;
 }
+
+/** A start also waits, for disks and for the engine: on one processor two of them are done sooner than one after the other. */
+const LEAST_AT_ONCE = 2;
 
 /** Puts together what looks after ships. Nothing acts before it is asked to. */
 export function openShips({ store, driver, dialer, key, clock, log, metrics, settings }: OpenShipsOptions): OpenShips {
@@ -64,6 +68,7 @@ export function openShips({ store, driver, dialer, key, clock, log, metrics, set
     shipLocks: new KeyedLock(),
     leaseLocks: new KeyedLock(),
     starts: new Map(),
+    startGate: new StartGate(() => Math.max(LEAST_AT_ONCE, driver.startsAtOnce ?? Infinity), clock),
     settings,
   };
   const health = new HealthWatch(deps);

@@ -6,6 +6,7 @@ import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { KeyedLock } from './keyed-lock.js';
 import type { ShipSpec } from './ship.js';
+import type { StartGate } from './start-gate.js';
 import type { WaitQueue } from './wait-queue.js';
 
 /** What the operations on ships are made of; put together by main. */
@@ -25,6 +26,8 @@ export interface ShipsDeps {
   readonly leaseLocks: KeyedLock;
   /** Starts that are under way in this process; aborting one makes it undo itself. */
   readonly starts: Map<string, AbortController>;
+  /** Holds back starts beyond what the driver's machine can do at once. */
+  readonly startGate: StartGate;
   readonly settings: ShipsSettings;
 }
 

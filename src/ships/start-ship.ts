@@ -25,9 +25,13 @@ export async function startShip(
         const late = () =>
           new StatusError('SHIP_START_FAILED', `Ship failed to become ready within ${seconds} seconds`);
         const outer = AbortSignal.any([signal, aborter.signal]);
-        return await withDeadline(deps.clock, deps.settings.startTimeoutMs, late, outer, (bounded) =>
-          bringUp(deps, ship, lease, bounded),
-        );
+        const queued = stopwatch();
+        return await deps.startGate.run(outer, () => {
+          const queue = queued();
+          return withDeadline(deps.clock, deps.settings.startTimeoutMs, late, outer, (bounded) =>
+            bringUp(deps, ship, lease, { queue, signal: bounded }),
+          );
+        });
       } catch (error) {
         const failure = toStartFailure(error);
         deps.log.warn({ shipId: ship.id, incarnation: ship.incarnation, err: error }, 'a ship did not start');
@@ -44,7 +48,7 @@ async function bringUp(
   deps: ShipsDeps,
   ship: ShipRecord,
   lease: LeaseRecord,
-  signal: AbortSignal,
+  { queue, signal }: { readonly queue: number; readonly signal: AbortSignal },
 ): Promise<ShipRecord> {
   const lap = stopwatch();
   const { sessionId, uid, homeName } = lease;
@@ -69,7 +73,7 @@ async function bringUp(
     await link.calls(alive, deps.settings.startTimeoutMs);
     const hello = lap();
     await link.bind(lease, recorded.fence, alive);
-    tellPhases(deps, recorded, { ...(started.phasesMs ?? { start: driverMs }), hello, first_answer: lap() });
+    tellPhases(deps, recorded, { queue, ...(started.phasesMs ?? { start: driverMs }), hello, first_answer: lap() });
   } finally {
     life.abort();
   }
@@ -79,7 +83,7 @@ async function bringUp(
   return running;
 }
 
-/** How long each part of a start took: of the driver's, until the agent said who it is, until it answered a first call. */
+/** How long each part of a start took: in the queue, of the driver's, until the agent said who it is, until it answered a first call. */
 function tellPhases(deps: ShipsDeps, ship: ShipRecord, phasesMs: Readonly<Record<string, number>>): void {
   deps.metrics.shipStarted(deps.driver.name, phasesMs);
   deps.log.info({ shipId: ship.id, incarnation: ship.incarnation, phasesMs }, 'a ship started');

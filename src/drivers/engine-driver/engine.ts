@@ -18,6 +18,8 @@ export interface Engine {
   /** Its storage; tells two engines of one machine apart. */
   readonly storage: string;
   readonly selinux: boolean;
+  /** Processors of its machine. */
+  readonly cpus: number;
   readonly runtimes: readonly string[];
 }
 
@@ -74,6 +76,7 @@ interface Info {
   readonly CpuCfsQuota: boolean;
   readonly PidsLimit: boolean;
   readonly DockerRootDir: string;
+  readonly NCPU: number;
   readonly SecurityOptions?: readonly string[];
   readonly Rootless?: boolean;
   readonly CgroupVersion?: string;
@@ -101,6 +104,7 @@ async function describe(docker: Docker, url: string, signal: AbortSignal): Promi
     },
     storage: info.DockerRootDir,
     selinux: security.some((option) => option.includes('selinux')),
+    cpus: info.NCPU,
     runtimes: Object.keys(info.Runtimes ?? {}),
   };
 }

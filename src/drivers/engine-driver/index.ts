@@ -35,10 +35,15 @@ class EngineDriver implements Driver {
   readonly uids = { scope: 'ship', base: UID_BASE } as const;
   readonly #options: EngineDriverOptions;
   #setup: Promise<EngineSetup> | undefined;
+  #cpus: number | undefined;
 
   constructor(options: EngineDriverOptions) {
     this.name = options.mode;
     this.#options = options;
+  }
+
+  get startsAtOnce() {
+    return this.#cpus;
   }
 
   async check(signal: AbortSignal): Promise<DriverReport> {
@@ -129,11 +134,17 @@ class EngineDriver implements Driver {
 
   /** Once for all; done again only where it failed. */
   #ready(signal = AbortSignal.timeout(SETUP_TIMEOUT_MS)): Promise<EngineSetup> {
-    this.#setup ??= setUpEngine(this.#options, signal).catch((error: unknown) => {
+    this.#setup ??= this.#setUp(signal).catch((error: unknown) => {
       this.#setup = undefined;
       throw error;
     });
     return this.#setup;
+  }
+
+  async #setUp(signal: AbortSignal): Promise<EngineSetup> {
+    const setup = await setUpEngine(this.#options, signal);
+    this.#cpus = setup.engine.cpus;
+    return setup;
   }
 }
 

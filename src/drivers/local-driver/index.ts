@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import type { Ship, UidPolicy } from '../../ships/ship.js';
@@ -35,6 +36,7 @@ function isLongGone(record: ShipRecord): boolean {
 
 class LocalDriver implements Driver {
   readonly name = 'local';
+  readonly startsAtOnce = availableParallelism();
   readonly uids: UidPolicy;
   readonly #options: LocalDriverOptions;
   #runtime: RuntimeDir | undefined;
