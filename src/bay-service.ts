@@ -15,7 +15,7 @@ import { toShipMessage, type ShipMessageOptions } from './ships/ship-message.js'
 import { streamShipLogs } from './ships/ship-logs.js';
 import type { ShipSpec, ShipState } from './ships/ship.js';
 import type { ShipsDeps } from './ships/ships-deps.js';
-import { ensureStopped } from './ships/stop-ship.js';
+import { ensureStopped, STOPPED_BY_REQUEST } from './ships/stop-ship.js';
 import type { ShipRecord } from './store/store.js';
 
 export interface BayServiceDeps extends ShipsDeps {
@@ -36,7 +36,8 @@ export function createBayService(deps: BayServiceDeps): Implementation<typeof Ba
     listShips: async ({ states }) => ({
       ships: (await deps.store.listShips(toStates(states))).map((ship) => answer(ship)),
     }),
-    stopShip: async ({ shipId }, ctx) => answer(await ensureStopped(deps, shipId, ctx.signal)),
+    stopShip: async ({ shipId }, ctx) =>
+      answer(await ensureStopped(deps, shipId, { reason: STOPPED_BY_REQUEST, signal: ctx.signal })),
     deleteShip: async ({ shipId, keepWorkspace }) => {
       await deleteShip(deps, shipId, { keepWorkspace });
       return {};

@@ -191,7 +191,7 @@ function sayHello(config: Config, log: Log, { http, grpc }: Servers, driver: str
 
 /** Ships outlive Bay, except where they were asked to end with it. */
 async function sayGoodbye({ ephemeral }: Config, log: Log, { deps }: OpenShips): Promise<void> {
-  if (ephemeral) await stopEveryShip(deps);
+  if (ephemeral) await stopEveryShip(deps, 'stopped with its Bay');
   const living = await deps.store.countPlaces();
   if (living > 0)
     log.warn({ ships: living }, 'these ships live on; `npm run stop -- --all`, with the same configuration, ends them');

@@ -14,6 +14,7 @@ import { shipDialer } from '../ship-clients/dial-ship.js';
 import { readDeploymentKey } from '../ship-clients/ship-token.js';
 import { openShips } from '../ships/open-ships.js';
 import { stopEveryShip } from '../ships/stop-every-ship.js';
+import { STOPPED_BY_REQUEST } from '../ships/stop-ship.js';
 import { StoreError } from '../store/store-error.js';
 import { Store } from '../store/store.js';
 import { systemClock } from '../telemetry/clock.js';
@@ -81,7 +82,7 @@ async function stopAlone(config: Config): Promise<Stopped | undefined> {
     settings: toSettings(config),
   });
   await ships.reconciler.tick();
-  const result = await stopEveryShip(ships.deps);
+  const result = await stopEveryShip(ships.deps, STOPPED_BY_REQUEST);
   ships.close();
   await store.close();
   return result;

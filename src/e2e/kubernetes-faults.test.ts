@@ -131,9 +131,12 @@ inCluster('what becomes of a ship', () => {
   it('that stops, that expires, and whose Bay ends and comes back: the file is byte-equal', async () => {
     const { shipId, session, hasFileAgain } = await shipWithFile();
     await calls.post(`/v1/ships/${shipId}:stop`, session, {});
+    expect((await calls.ship(shipId)).stateReason).toBe('stopped by request');
     await hasFileAgain();
+    expect((await calls.ship(shipId)).stateReason).toBe('');
     await calls.post(`/v1/ships/${shipId}:extendTtl`, session, { ttlSeconds: 1 });
     await isStopped(shipId);
+    expect((await calls.ship(shipId)).stateReason).toMatch(/^expired: /);
     await hasFileAgain();
     await bay.kill();
     await bay.restart();

@@ -28,7 +28,11 @@ describe('expiry', () => {
     const agent = bay.driver.agent(ship.shipId);
     bay.clock.advanceSeconds(10);
     await bay.reaper.tick();
-    expect(await bay.getShip(ship.shipId)).toMatchObject({ state: ShipState.STOPPED, stateReason: '' });
+    const ended = bay.clock.now().toISOString();
+    expect(await bay.getShip(ship.shipId)).toMatchObject({
+      state: ShipState.STOPPED,
+      stateReason: `expired: its ttl ended at ${ended}`,
+    });
     expect(agent.shutdowns).toBe(1);
     expect(bay.driver.data).toContain(ship.shipId);
   });
@@ -232,8 +236,37 @@ describe('stopShip', () => {
     const ship = await bay.createShip('s');
     const stop = () => bay.bay.stopShip({ shipId: ship.shipId });
     const answers = [...(await Promise.all([stop(), stop()])), await stop()];
-    expect(answers.map(({ state }) => state)).toEqual(Array(3).fill(ShipState.STOPPED));
+    const stopped = { state: ShipState.STOPPED, stateReason: 'stopped by request' };
+    expect(answers).toEqual(Array(3).fill(expect.objectContaining(stopped)));
     await expect(bay.run(ship, 's')).rejects.toMatchObject({ reason: 'SHIP_NOT_RUNNING' });
+  });
+});
+
+describe('why a ship does not run', () => {
+  it('is told no longer when it runs again', async () => {
+    const bay = await start();
+    const { shipId } = await bay.createShip('s');
+    await bay.bay.stopShip({ shipId });
+    expect(await bay.createShip('s')).toMatchObject({ shipId, state: ShipState.RUNNING, stateReason: '' });
+    expect(await bay.getShip(shipId)).toMatchObject({ stateReason: '' });
+  });
+
+  it('is that somebody asked, while a deletion does not come to an end', async () => {
+    const bay = await start();
+    const { shipId } = await bay.createShip('s');
+    bay.driver.beforeStop = () => Promise.reject(new StatusError('DRIVER_UNAVAILABLE', 'its node is lost'));
+    const deletion = bay.bay.deleteShip({ shipId, keepWorkspace: false });
+    await expect(deletion).rejects.toMatchObject({ reason: 'DRIVER_UNAVAILABLE' });
+    expect(await bay.getShip(shipId)).toMatchObject({ state: ShipState.STOPPING, stateReason: 'deleted by request' });
+  });
+
+  it('stays that of its death, where somebody asks to stop it afterwards', async () => {
+    const bay = await start();
+    const { shipId } = await bay.createShip('s');
+    await bay.driver.kill(shipId);
+    await until('Bay knows', async () => (await bay.getShip(shipId)).state === ShipState.STOPPED);
+    const { stateReason } = await bay.bay.stopShip({ shipId });
+    expect(stateReason).toMatch(/gone|SIGKILL/);
   });
 });
 

@@ -1,3 +1,4 @@
+import type { ShipRecord } from '../store/store.js';
 import { finishLease } from './end-lease.js';
 import type { ShipsDeps } from './ships-deps.js';
 import { stopShip } from './stop-ship.js';
@@ -51,7 +52,7 @@ export class Reaper {
     return [
       ...ships.map((ship) =>
         this.#act(ship.id, async () => {
-          const stopped = await stopShip(this.#deps, ship, { ifExpiredAt: now });
+          const stopped = await stopShip(this.#deps, ship, { ifExpiredAt: now, reason: expiryOf(ship) });
           if (stopped) this.#deps.log.info({ shipId: ship.id, incarnation: ship.incarnation }, 'a ship expired');
         }),
       ),
@@ -78,4 +79,8 @@ export class Reaper {
       this.#acting.delete(key);
     }
   }
+}
+
+function expiryOf({ expireTime }: ShipRecord): string {
+  return expireTime ? `expired: its ttl ended at ${expireTime.toISOString()}` : 'expired';
 }

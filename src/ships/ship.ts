@@ -30,7 +30,7 @@ export interface Ship {
   readonly ttlSeconds: number;
   readonly createTime: Date;
   readonly updateTime: Date;
-  /** Why it failed or stopped, where it was neither asked for nor an expiry. */
+  /** Why it failed, stops or stopped; empty while it runs, and while it comes to run. */
   readonly stateReason: string;
   /** What the driver needs to find, adopt and end this incarnation; JSON of the driver's own. */
   readonly handle: Readonly<Record<string, unknown>> | undefined;

@@ -1,11 +1,18 @@
 import type { ShipsDeps } from './ships-deps.js';
 import { ensureStopped, STOP_EVERY_TIMEOUT_MS } from './stop-ship.js';
 
-/** Stops all that lives; workspaces stay. Answers the ships that would not, each of which was logged. */
-export async function stopEveryShip(deps: ShipsDeps): Promise<{ readonly stopped: number; readonly failed: number }> {
+/**
+ * Stops all that lives; workspaces stay. Answers the ships that would not, each of which was logged.
+ *
+ * @param reason what the ships say of why they do not run
+ */
+export async function stopEveryShip(
+  deps: ShipsDeps,
+  reason: string,
+): Promise<{ readonly stopped: number; readonly failed: number }> {
   const ships = await deps.store.listShips(['CREATING', 'RUNNING', 'STOPPING', 'FAILED']);
   const signal = AbortSignal.timeout(STOP_EVERY_TIMEOUT_MS);
-  const ends = await Promise.allSettled(ships.map((ship) => ensureStopped(deps, ship.id, signal)));
+  const ends = await Promise.allSettled(ships.map((ship) => ensureStopped(deps, ship.id, { reason, signal })));
   const failed = ends.flatMap((end, index) => {
     // A ship that vanished while it was waited for is what was wanted.
     if (end.status === 'fulfilled' || isGone(end.reason)) return [];

@@ -8,11 +8,14 @@ import { withDeadline } from './with-deadline.js';
 export interface StopOptions {
   /** Claim only while every lease ended by this instant, so that a ship renewed since the caller looked is left alone. */
   readonly ifExpiredAt?: Date;
-  /** Why, where it was neither asked for nor an expiry. */
-  readonly reason?: string;
+  /** Why, for people: what a ship that no longer runs says of itself. */
+  readonly reason: string;
   /** Whether the agent is asked to end its work first; false where it is known to be gone. */
   readonly gently?: boolean;
 }
+
+/** What a ship says of itself that somebody asked to stop. */
+export const STOPPED_BY_REQUEST = 'stopped by request';
 
 /** Before the agent kills what does not end. */
 const GRACE_MS = 500;
@@ -35,9 +38,9 @@ const LAST_EVENTS_MS = 1_500;
 export async function stopShip(
   deps: ShipsDeps,
   ship: ShipRecord,
-  options: StopOptions = {},
+  options: StopOptions,
 ): Promise<ShipRecord | undefined> {
-  const { ifExpiredAt, reason = '' } = options;
+  const { ifExpiredAt, reason } = options;
   const claimed = await deps.store.transition(ship, 'STOPPING', { now: deps.clock.now(), ifExpiredAt, reason });
   if (!claimed) return undefined;
   return finishStop(deps, claimed, options);
@@ -58,8 +61,15 @@ export async function finishStop(
   });
 }
 
-/** Stops the ship, or waits until whoever stops it is done. A stopped ship is answered as it is. */
-export async function ensureStopped(deps: ShipsDeps, shipId: string, signal: AbortSignal): Promise<ShipRecord> {
+/**
+ * Stops the ship, or waits until whoever stops it is done. A stopped ship is answered as it is, with the reason of the
+ * one who stopped it.
+ */
+export async function ensureStopped(
+  deps: ShipsDeps,
+  shipId: string,
+  { reason, signal }: { readonly reason: string; readonly signal: AbortSignal },
+): Promise<ShipRecord> {
   const late = () => new StatusError('DRIVER_UNAVAILABLE', 'the ship did not stop in time; it will be stopped later');
   const timeoutMs = deps.settings.startTimeoutMs + STOP_TIMEOUT_MS;
   return withDeadline(deps.clock, timeoutMs, late, signal, async (bounded) => {
@@ -67,7 +77,7 @@ export async function ensureStopped(deps: ShipsDeps, shipId: string, signal: Abo
       const ship = await waitWhile(deps, shipId, ['CREATING', 'STOPPING', 'FAILED'], bounded);
       if (!ship) throw shipNotFound();
       if (ship.state === 'STOPPED') return ship;
-      const stopped = await stopShip(deps, ship);
+      const stopped = await stopShip(deps, ship, { reason });
       if (stopped) return stopped;
     }
   });

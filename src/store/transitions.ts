@@ -16,7 +16,7 @@ export interface TransitionOptions {
   readonly now: Date;
   /** Only while every lease of the ship ended by this instant. */
   readonly ifExpiredAt?: Date;
-  /** Why, where it was neither asked for nor an expiry. Kept from STOPPING and FAILED to STOPPED where it is not given. */
+  /** Why, for people. Kept from STOPPING and FAILED to STOPPED where it is not given. */
   readonly reason?: string;
 }
 
@@ -103,6 +103,12 @@ export async function markRemoval(
         .when('state', '=', 'CREATING')
         .then<ShipState>('FAILED')
         .else(eb.ref('state'))
+        .end(),
+      state_reason: eb
+        .case()
+        .when('state', 'in', ['RUNNING', 'CREATING'])
+        .then('deleted by request')
+        .else(eb.ref('state_reason'))
         .end(),
     }))
     .where('id', '=', shipId)

@@ -13,4 +13,11 @@ const properties = {
   expires_at: { type: ['string', 'null'], format: 'date-time', description: 'Null where the ship does not run.' },
 };
 
-export const ship = { type: 'object', required: Object.keys(properties), properties };
+export const ship = {
+  type: 'object',
+  required: Object.keys(properties),
+  properties: {
+    ...properties,
+    state_reason: { type: 'string', description: 'Why the ship does not run; not there while it does.' },
+  },
+};

@@ -16,6 +16,8 @@ export interface ShipResponse {
   readonly current_session_num: number;
   /** With Z; null where the ship does not run. */
   readonly expires_at: string | null;
+  /** Why it does not run; a key beside the original's, only where there is a reason. */
+  readonly state_reason?: string;
 }
 
 /** Seconds that may pass between renewing a lease and answering it, in which the ttl asked for is still the truth. */
@@ -35,6 +37,7 @@ export function toShipResponse(ship: Ship, renewedTtlSeconds?: number): ShipResp
     max_session_num: ship.maxSessionNum,
     current_session_num: ship.currentSessionNum,
     expires_at: running && ship.expireTime ? `${naiveTime(ship.expireTime)}Z` : null,
+    ...(ship.stateReason ? { state_reason: ship.stateReason } : {}),
   };
 }
 

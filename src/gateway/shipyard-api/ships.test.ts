@@ -23,6 +23,11 @@ describe('a ship', () => {
     expect(await get(`/ship/${STOPPED_ID}`)).toMatchObject({ status: 200, json: { status: 0, expires_at: null } });
   });
 
+  it('says why it does not run, and while it runs nothing beside the documented keys', async () => {
+    expect((await get(`/ship/${STOPPED_ID}`)).json).toMatchObject({ state_reason: 'stopped by request' });
+    expect((await get(`/ship/${SHIP_ID}`)).json).not.toHaveProperty('state_reason');
+  });
+
   it('is listed while it runs', async () => {
     const answer = await get('/ships');
     expect((answer.json as Array<{ id: string }>).map(({ id }) => id)).toEqual([SHIP_ID]);

@@ -52,7 +52,8 @@ export class FakeShipyard {
 
   constructor() {
     this.ships.set(SHIP_ID, runningShip(SHIP_ID));
-    this.ships.set(STOPPED_ID, { ...runningShip(STOPPED_ID), state: ShipState.STOPPED, expireTime: undefined });
+    const stopped = { state: ShipState.STOPPED, expireTime: undefined, stateReason: 'stopped by request' };
+    this.ships.set(STOPPED_ID, { ...runningShip(STOPPED_ID), ...stopped });
   }
 
   readonly bay = this.#client<BayClient>({
