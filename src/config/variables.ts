@@ -90,7 +90,7 @@ export const VARIABLES = {
     allowed: `must be ${MEMORY_GRAMMAR}`,
     byDefault: '512m',
     fallback: 512 * 1024 ** 2,
-    doc: 'Memory of a ship, where the call does not say: an integer with `k`, `m` or `g` (powers of 1024).',
+    doc: 'Memory of a ship, where the call does not say: an integer with `k`, `m` or `g`, or `Ki`, `Mi` or `Gi` (powers of 1024).',
   }),
   SHIP_HEALTH_CHECK_TIMEOUT: variable({
     ...integer(1, 86_400),

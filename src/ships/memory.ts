@@ -1,12 +1,5 @@
-const UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  k: 1024,
-  kb: 1024,
-  m: 1024 ** 2,
-  mb: 1024 ** 2,
-  g: 1024 ** 3,
-  gb: 1024 ** 3,
-};
+/** By the first letter of a unit, in lower case. */
+const UNITS: Readonly<Record<string, number>> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
 
 /** An agent needs as much for itself. */
 const LEAST_BYTES = 32 * 1024 ** 2;
@@ -14,14 +7,16 @@ const LEAST_BYTES = 32 * 1024 ** 2;
 const MOST_BYTES = 1024 ** 5;
 
 export const MEMORY_GRAMMAR =
-  'an integer with an optional unit k, kb, m, mb, g or gb (powers of 1024), as in 512m, from 32m to 1048576g';
+  'an integer with an optional unit k, kb, m, mb, g or gb, or Ki, Mi or Gi (powers of 1024), as in 512m, from 32m to 1048576g';
+
+/** Of the units of Kubernetes the binary ones alone, and as it writes them: its own `m` and `M` mean something else. */
+const MEMORY = /^(\d+)([KMG]i|[KMGkmg][Bb]?)?$/;
 
 /** Bytes of a text as `512m`; undefined where it is not of that grammar, or out of its range. */
 export function parseMemoryBytes(text: string): number | undefined {
-  const match = /^(\d+)([a-z]*)$/.exec(text.trim().toLowerCase());
-  const unit = UNITS[match?.[2] ?? ''];
-  if (!match || unit === undefined) return undefined;
-  const bytes = Number(match[1]) * unit;
+  const [, count, unit = ''] = MEMORY.exec(text.trim()) ?? [];
+  if (count === undefined) return undefined;
+  const bytes = Number(count) * (UNITS[unit.charAt(0).toLowerCase()] ?? 1);
   return bytes >= LEAST_BYTES && bytes <= MOST_BYTES ? bytes : undefined;
 }
 

@@ -77,7 +77,7 @@ export const documentedPaths = {
               cpus: { type: ['number', 'null'], exclusiveMinimum: 0 },
               memory: {
                 type: ['string', 'null'],
-                description: 'A whole number, alone (bytes) or followed by k, kb, m, mb, g or gb.',
+                description: 'A whole number, alone (bytes) or followed by k, kb, m, mb, g or gb, or by Ki, Mi or Gi.',
                 examples: ['512m'],
               },
             },

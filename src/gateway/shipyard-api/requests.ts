@@ -18,15 +18,17 @@ const MAX_INT32 = 2 ** 31 - 1;
 
 const ttl = integer({ greaterThan: 0, atMost: MAX_TTL_SECONDS });
 
-const MEMORY = /^([0-9]+)\s*(k|kb|m|mb|g|gb)?$/;
+/** The original's units in either case, and beside them those of Kubernetes, as it writes them. */
+const MEMORY = /^([0-9]+)\s*([KMG]i|[KMGkmg][Bb]?)?$/;
 
-/** Trimmed and in lower case. */
+/** Trimmed, and but for units of Kubernetes in lower case. */
 const memory: Check<string> = (input, loc, errors) => {
   const text = string(input, loc, errors);
   if (text === INVALID) return INVALID;
-  const match = MEMORY.exec(text.trim().toLowerCase());
-  if (match && Number(match[1]) > 0) return `${match[1]}${match[2] ?? ''}`;
-  const allowed = 'a whole number above 0, alone (bytes) or followed by k, kb, m, mb, g or gb, such as 512m';
+  const [, count, unit = ''] = MEMORY.exec(text.trim()) ?? [];
+  if (Number(count) > 0) return `${count}${unit.endsWith('i') ? unit : unit.toLowerCase()}`;
+  const allowed =
+    'a whole number above 0, alone (bytes) or followed by k, kb, m, mb, g or gb, or by Ki, Mi or Gi, such as 512m';
   errors.push({
     type: 'value_error',
     loc,

@@ -164,14 +164,17 @@ describe('a body that is refused', () => {
     expect(answer.headers['content-type']).toBe('application/json');
   });
 
-  it.each(['1.5g', '512mib', '5b', '-1m', '0', '', 'm'])('says what memory may be instead of %j', async (memory) => {
-    const answer = await api.post('/ship', { ttl: 1, spec: { memory } });
-    expect(answer).toMatchObject({
-      status: 422,
-      json: { detail: [{ loc: ['body', 'spec', 'memory'], input: memory }] },
-    });
-    expect(answer.text).toContain('k, kb, m, mb, g or gb');
-  });
+  it.each(['1.5g', '512mib', '512mi', '512MI', '5b', '-1m', '0', '', 'm', 'Mi'])(
+    'says what memory may be instead of %j',
+    async (memory) => {
+      const answer = await api.post('/ship', { ttl: 1, spec: { memory } });
+      expect(answer).toMatchObject({
+        status: 422,
+        json: { detail: [{ loc: ['body', 'spec', 'memory'], input: memory }] },
+      });
+      expect(answer.text).toContain('k, kb, m, mb, g or gb');
+    },
+  );
 
   it.each([
     ['{', 1, 'Expecting property name enclosed in double quotes'],
@@ -222,6 +225,7 @@ describe('a body that is accepted', () => {
     ['{"ttl":" 6_1 "}', { ttlSeconds: 61 }],
     ['{"ttl":1,"spec":{"cpus":"0.5"}}', { spec: { cpus: 0.5 } }],
     ['{"ttl":1,"spec":{"cpus":true,"memory":" 512MB "}}', { spec: { cpus: 1, memory: '512mb' } }],
+    ['{"ttl":1,"spec":{"memory":" 512Mi "}}', { spec: { memory: '512Mi' } }],
     ['{"ttl":1,"spec":null}', { spec: undefined, maxSessionNum: 1 }],
     ['{"ttl":1,"spec":{}}', { spec: { cpus: undefined, memory: undefined } }],
     ['{"ttl":1,"ttl":2,"max_session_num":"3"}', { ttlSeconds: 2, maxSessionNum: 3 }],
