@@ -28,6 +28,7 @@ export function toShipMessage(ship: ShipRecord, now: Date, { fresh = false }: Sh
       network: ship.isolation.network,
       limits: [...ship.isolation.limits],
       missing: [...ship.isolation.missing],
+      runtime: ship.isolation.runtime ?? '',
     },
     stateReason: ship.stateReason,
   };

@@ -14,6 +14,8 @@ export interface Isolation {
   readonly limits: readonly string[];
   /** What was asked for and cannot be enforced here, with the reason. */
   readonly missing: readonly string[];
+  /** The OCI runtime, or the RuntimeClass, by the engine's name for it; unset where none can be named. */
+  readonly runtime?: string;
 }
 
 export interface Ship {

@@ -80,8 +80,18 @@ function limitsFor({ spec }: Ship, { limits, kind }: Engine, options: EngineDriv
   };
 }
 
+interface IsolatingPlace {
+  readonly engine: Pick<Engine, 'kind' | 'rootless' | 'limits' | 'defaultRuntime'>;
+  readonly policy: Pick<NetworkPolicy, 'network' | 'missing'>;
+}
+
 /** What holds a ship's code, and what was asked for and does not. */
-export function isolationOf({ spec }: Ship, { engine, policy }: Pick<ContainerPlace, 'engine' | 'policy'>): Isolation {
+export function isolationOf(
+  { spec }: Ship,
+  { engine, policy }: IsolatingPlace,
+  options: Pick<EngineDriverOptions, 'runtime'>,
+): Isolation {
+  const runtime = options.runtime ?? engine.defaultRuntime;
   const asked = [
     { name: 'memory', wanted: spec.memoryBytes > 0, kept: engine.limits.memory },
     { name: 'cpu', wanted: spec.cpus > 0, kept: engine.limits.cpu },
@@ -99,5 +109,6 @@ export function isolationOf({ spec }: Ship, { engine, policy }: Pick<ContainerPl
       'disk quota: workspaces lie in a folder of the machine, which engines do not limit',
       ...policy.missing,
     ],
+    ...(runtime === undefined ? {} : { runtime }),
   };
 }

@@ -21,6 +21,8 @@ export interface Engine {
   /** Processors of its machine. */
   readonly cpus: number;
   readonly runtimes: readonly string[];
+  /** The one of a container that asks for none. */
+  readonly defaultRuntime: string | undefined;
 }
 
 const PROBE_TIMEOUT_MS = 5_000;
@@ -81,6 +83,7 @@ interface Info {
   readonly Rootless?: boolean;
   readonly CgroupVersion?: string;
   readonly Runtimes?: Readonly<Record<string, unknown>>;
+  readonly DefaultRuntime?: string;
 }
 
 async function describe(docker: Docker, url: string, signal: AbortSignal): Promise<Engine> {
@@ -106,5 +109,6 @@ async function describe(docker: Docker, url: string, signal: AbortSignal): Promi
     selinux: security.some((option) => option.includes('selinux')),
     cpus: info.NCPU,
     runtimes: Object.keys(info.Runtimes ?? {}),
+    defaultRuntime: info.DefaultRuntime || undefined,
   };
 }

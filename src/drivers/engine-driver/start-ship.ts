@@ -74,7 +74,7 @@ async function begin(deps: StartShipDeps, ship: Ship, start: StartOptions): Prom
     const address = addressOf(found, options.network);
     return {
       handle: { ...handle },
-      isolation: isolationOf(ship, setup),
+      isolation: isolationOf(ship, setup, options),
       containerId: container.id,
       ...(address ? { ipAddress: address } : {}),
       phasesMs: { create: createMs, start: startMs, listen: lap() },

@@ -7,6 +7,8 @@ const ship = kubernetesShip('a', { spec: { cpus: 0.25, memoryBytes: 400 } });
 const podWith = (options: Partial<KubernetesDriverOptions>, of = ship) =>
   podFor(of, 'secret', { ...TEST_OPTIONS, ...options });
 const specWith = (options: Partial<KubernetesDriverOptions> = {}, of = ship) => podWith(options, of).spec;
+const isolationWith = (options: Partial<KubernetesDriverOptions>) =>
+  isolationOf(ship, podWith(options), { ...TEST_OPTIONS, ...options }, []);
 const agentOf = (spec: ReturnType<typeof specWith>) => spec?.containers.find(({ name }) => name === 'ship');
 
 describe('the Pod of a ship', () => {
@@ -28,8 +30,7 @@ describe('the Pod of a ship', () => {
     const spec = specWith({ podSecurity: 'restricted' });
     expect(spec?.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 10_000, fsGroup: 10_000 });
     expect(agentOf(spec)?.securityContext?.capabilities).toEqual({ drop: ['ALL'] });
-    const { missing } = isolationOf(ship, { ...TEST_OPTIONS, podSecurity: 'restricted' }, []);
-    expect(missing.join()).toContain('a user for the session');
+    expect(isolationWith({ podSecurity: 'restricted' }).missing.join()).toContain('a user for the session');
   });
 
   it('is given what the spec of the ship says, and a bound for the disk', () => {
@@ -53,6 +54,14 @@ describe('the Pod of a ship', () => {
       ...{ serviceAccountName: 'ships', automountServiceAccountToken: true, hostUsers: false },
       ...{ runtimeClassName: 'gvisor', imagePullSecrets: [{ name: 'registry' }] },
     });
+  });
+
+  it('names in its isolation the RuntimeClass that it has, by the configuration or by a template', () => {
+    const runtimeClass = 'gvisor';
+    expect(isolationWith({})).not.toHaveProperty('runtime');
+    expect(isolationWith({ runtimeClass })).toMatchObject({ kind: 'container', runtime: 'gvisor' });
+    const podTemplate = { spec: { runtimeClassName: 'kata' } };
+    expect(isolationWith({ runtimeClass, podTemplate })).toMatchObject({ runtime: 'kata' });
   });
 
   it('is merged with the template, which changes neither how long it lives nor what it is found by', () => {

@@ -112,7 +112,14 @@ function containerSecurity(oneUid: boolean): V1SecurityContext {
   };
 }
 
-export function isolationOf(ship: Ship, options: KubernetesDriverOptions, unenforced: readonly string[]): Isolation {
+/** @param pod as the API server has it, whatever template and admission made of ours */
+export function isolationOf(
+  ship: Ship,
+  pod: V1Pod,
+  options: KubernetesDriverOptions,
+  unenforced: readonly string[],
+): Isolation {
+  const runtime = pod.spec?.runtimeClassName;
   const oneUid = options.podSecurity === 'restricted';
   return {
     kind: 'container',
@@ -127,5 +134,6 @@ export function isolationOf(ship: Ship, options: KubernetesDriverOptions, unenfo
       ...unenforced,
       ...(oneUid ? ['a user for the session: it shares that of the agent (KUBE_POD_SECURITY=restricted)'] : []),
     ],
+    ...(runtime ? { runtime } : {}),
   };
 }

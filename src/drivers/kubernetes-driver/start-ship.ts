@@ -90,7 +90,7 @@ async function begin(deps: StartShipDeps, start: Start, signal: AbortSignal): Pr
   await untilReady(deps, name, endpointOf(handle, options), limit);
   return {
     handle: { ...handle },
-    isolation: isolationOf(ship, options, deps.unenforced),
+    isolation: isolationOf(ship, pod, options, deps.unenforced),
     containerId: name,
     ipAddress: address,
   };
