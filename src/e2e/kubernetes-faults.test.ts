@@ -128,6 +128,24 @@ inCluster('what becomes of a ship', () => {
     120_000,
   );
 
+  it('whose Pod is deleted by force during a cell: its reader is told to go on, and the end is true', async () => {
+    const { shipId, containerId, work, hasFileAgain } = await shipWithFile();
+    await work.begin('torn', "import time\nprint('begun', flush=True)\ntime.sleep(600)");
+    const reading = (await work.attach('torn')(0, AbortSignal.timeout(60_000))).text();
+    await testCluster().remove('pods', containerId, { gracePeriodSeconds: 0 });
+    // Whether the agent still has the time to tell the end is the node's choice.
+    const last = JSON.parse((await reading).trim().split('\n').at(-1) ?? '') as object;
+    if (!('ended' in last)) {
+      const error = { reason: 'SHIP_NOT_RUNNING', details: { next_sequence: 4 } };
+      expect(last).toMatchObject({ error });
+    }
+    await isStopped(shipId);
+    expect((await calls.ship(shipId)).stateReason).toBe('its Pod was deleted');
+    await hasFileAgain();
+    const { cause, stdout } = await work.end('torn');
+    expect([cause, stdout]).toEqual([expect.stringMatching(/^CAUSE_(SHIP_STOPPED|AGENT_LOST)$/), 'begun\n']);
+  }, 120_000);
+
   it('that stops, that expires, and whose Bay ends and comes back: the file is byte-equal', async () => {
     const { shipId, session, hasFileAgain } = await shipWithFile();
     await calls.post(`/v1/ships/${shipId}:stop`, session, {});

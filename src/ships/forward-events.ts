@@ -1,7 +1,7 @@
 import type { AttachExecutionRequest, StartExecutionRequest } from '../../proto/gen/shipyard/execution/v1/execution.js';
 import type { CallContext } from '../../proto/rpc/definition.js';
 import { isLinkLost } from '../../proto/rpc/link-lost.js';
-import { StatusError } from '../../proto/rpc/status-error.js';
+import { isStatusError, StatusError } from '../../proto/rpc/status-error.js';
 import type { ShipCalls } from '../ship-clients/ship-link.js';
 import { endWithin } from './end-within.js';
 import { readEventHead } from './event-head.js';
@@ -47,7 +47,7 @@ interface Reading {
 /**
  * Passes events on as the bytes they came in, as fast as the reader takes them. Where the link to the ship breaks, it
  * goes on over the next one behind the last number that the reader has: the reader sees a pause. A start that brought no
- * event is sent again, which by its id runs nothing twice.
+ * event is sent again, which by its id runs nothing twice. Where no link comes any more, the failure says where to go on.
  */
 async function* forwardEvents(
   deps: ShipsDeps,
@@ -60,7 +60,10 @@ async function* forwardEvents(
   try {
     let held = 0;
     for (;;) {
-      const calls = await seat.link.calls(ctx.signal);
+      const from = held === 0 ? reading.next : held + 1;
+      const calls = await seat.link.calls(ctx.signal).catch((error: unknown) => {
+        throw brokeOff(error, executionId, from);
+      });
       const attach = { shipId, sessionId, executionId, fromSequence: held + 1, strict: reading.strict };
       const events =
         held === 0 ? reading.open(calls, ctx.signal) : calls.executions.attachExecution(attach, { signal: ctx.signal });
@@ -83,9 +86,18 @@ async function* forwardEvents(
       }
       // An attach behind the end is answered with nothing: that is the whole rest.
       if (held === 0 && reading.next > 1) return;
-      throw new StatusError('SHIP_UNREACHABLE', 'the ship ended the stream of events before their end');
+      const early = new StatusError('SHIP_UNREACHABLE', 'the ship ended the stream of events before their end');
+      throw brokeOff(early, executionId, held + 1);
     }
   } finally {
     seat.close();
   }
+}
+
+/** The failure of a stream that had begun, with the number that its reader asks for to get the rest. */
+function brokeOff(thrown: unknown, executionId: string, from: number): unknown {
+  const isOfShip = isStatusError(thrown) && ['SHIP_NOT_RUNNING', 'SHIP_UNREACHABLE'].includes(thrown.reason);
+  if (!isOfShip || from <= 1) return thrown;
+  const message = `${thrown.message}; attach to execution ${executionId} from sequence ${from} for the rest`;
+  return new StatusError(thrown.reason, message, { details: { next_sequence: from }, cause: thrown });
 }

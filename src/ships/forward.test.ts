@@ -137,6 +137,32 @@ describe('forwarding', () => {
     await expect(reading).rejects.toMatchObject({ reason: 'SHIP_NOT_RUNNING' });
   });
 
+  it('tells every reader of a ship that dies how to get the rest', async () => {
+    bay = await startTestBay();
+    const { shipId } = await bay.createShip('s');
+    const attach = { shipId, sessionId: 's', executionId: 'x', fromSequence: 4, strict: false };
+    const fromStart = bay.executions.startExecution(toStart(shipId, 's', 'print 5 held', 'x'))[Symbol.asyncIterator]();
+    const first = fromStart.next();
+    await until('it began', () => bay.driver.agent(shipId).begun.length === 1);
+    bay.driver.agent(shipId).release('x', 3);
+    await first;
+    await fromStart.next();
+    await fromStart.next();
+    const quiet = collect(bay.executions.attachExecution(attach));
+    quiet.catch(() => undefined);
+    await until('it reads', () => bay.driver.agent(shipId).calls.attachExecution === 1);
+    const end = fromStart.next();
+    end.catch(() => undefined);
+    await bay.driver.kill(shipId);
+    const told = {
+      reason: 'SHIP_NOT_RUNNING',
+      message: expect.stringMatching(/create a ship .*; attach to execution x from sequence 4 for the rest/),
+      details: { next_sequence: 4 },
+    };
+    await expect(end).rejects.toMatchObject(told);
+    await expect(quiet).rejects.toMatchObject(told);
+  });
+
   it('carries files both ways', async () => {
     bay = await startTestBay();
     const ship = await bay.createShip('s');

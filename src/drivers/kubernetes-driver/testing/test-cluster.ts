@@ -70,8 +70,8 @@ export class TestNamespace implements AsyncDisposable {
     return (await Promise.all(kinds.map((kind) => this.names(kind, `${LABEL.managedBy}=shipyard`)))).flat();
   }
 
-  async remove(plural: string, name: string): Promise<void> {
-    await this.client.request('DELETE', this.path(plural, name));
+  async remove(plural: string, name: string, query: { gracePeriodSeconds?: number } = {}): Promise<void> {
+    await this.client.request('DELETE', this.path(plural, name), { query });
   }
 
   async evict(pod: string): Promise<void> {
