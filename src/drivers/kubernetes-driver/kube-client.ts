@@ -56,8 +56,12 @@ export class KubeClient {
   constructor(config: KubeConfig, reload?: () => KubeConfig) {
     this.#config = config;
     this.#reload = reload;
-    const server = config.getCurrentCluster()?.server;
+    const { server, skipTLSVerify } = config.getCurrentCluster() ?? {};
     if (!server) throw new StatusError('DRIVER_REFUSED', 'the kubeconfig names no cluster: set KUBECONFIG');
+    if (server.startsWith('http:') && !skipTLSVerify) {
+      const message = `the kubeconfig names ${server}, without TLS: name its https address, or, where that is a proxy to trust, say insecure-skip-tls-verify: true beside it`;
+      throw new StatusError('DRIVER_REFUSED', message);
+    }
     this.server = server.replace(/\/+$/, '');
   }
 

@@ -15,6 +15,17 @@ describe('openCluster', () => {
   const context = { name: 'home', context: { cluster: 'home', user: 'me', namespace: 'ships' } };
   const config = { clusters: [{ name: 'home', cluster: { server: 'https://192.0.2.1' } }], contexts: [context] };
 
+  const plain = (server: string, more: object = {}) => ({
+    ...config,
+    clusters: [{ name: 'home', cluster: { server, ...more } }],
+  });
+
+  it('goes without TLS where the kubeconfig says so, as for `kubectl proxy`', async () => {
+    const proxy = plain('http://127.0.0.1:8001', { 'insecure-skip-tls-verify': true });
+    const cluster = await withFile(JSON.stringify({ ...proxy, 'current-context': 'home' }));
+    expect(cluster.client.server).toBe('http://127.0.0.1:8001');
+  });
+
   it('takes cluster and namespace from the context', async () => {
     const cluster = await withFile(JSON.stringify({ ...config, 'current-context': 'home' }));
     expect(cluster).toMatchObject({ namespace: 'ships', name: 'context home' });
@@ -28,6 +39,11 @@ describe('openCluster', () => {
       /^the kubeconfig cannot be read: .* set KUBECONFIG$/,
     ],
     ['no context', { text: '{}' }, /^the kubeconfig says no current context: set KUBE_CONTEXT; it has: none$/],
+    [
+      'a server without TLS',
+      { text: JSON.stringify({ ...plain('http://192.0.2.1:8001'), 'current-context': 'home' }) },
+      /^the kubeconfig names http:\/\/192\.0\.2\.1:8001, without TLS: name its https address, or,/,
+    ],
     ['another context', { text: JSON.stringify(config), context: 'work' }, /has no context "work"; it has: home$/],
   ])(
     'says of %s what to do',
