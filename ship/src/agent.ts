@@ -107,6 +107,7 @@ export async function startAgent(
   };
   const endWork = once(async (graceMs: number) => {
     lease.close();
+    sessions.close();
     await registry.close(graceMs);
     await Promise.all(sessions.list().map(({ sessionId }) => endSession(sessionId)));
     stopping.abort();

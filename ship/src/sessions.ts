@@ -15,6 +15,7 @@ interface BoundSession {
 /** The sessions that Bay let in, and the sandboxes that hold them. */
 export class Sessions implements SessionDirectory {
   readonly #bound = new Map<string, BoundSession>();
+  #stopping = false;
 
   constructor(
     private readonly factory: () => Promise<SessionRunnerFactory>,
@@ -24,7 +25,7 @@ export class Sessions implements SessionDirectory {
   /**
    * Lets a session in and prepares its place. Safe to repeat.
    *
-   * @throws StatusError FENCED for another uid or home than the one it is bound with, SESSION_LIMIT_REACHED
+   * @throws StatusError FENCED for another uid or home than the one it is bound with, SESSION_LIMIT_REACHED, SHUTTING_DOWN
    */
   async bind(binding: SessionBinding): Promise<SessionRunner> {
     const known = this.#bound.get(binding.sessionId);
@@ -35,6 +36,7 @@ export class Sessions implements SessionDirectory {
         });
       return this.#open(known);
     }
+    if (this.#stopping) throw shuttingDown();
     for (const { binding: other } of this.#bound.values())
       if (other.uid === binding.uid || other.homeName === binding.homeName)
         throw new StatusError('FENCED', `uid ${binding.uid} or its home belongs to another session`);
@@ -52,15 +54,18 @@ export class Sessions implements SessionDirectory {
     }
   }
 
-  /** @throws StatusError SESSION_NOT_BOUND */
+  /** @throws StatusError SESSION_NOT_BOUND, SHUTTING_DOWN */
   check(sessionId: string): void {
-    if (!this.#bound.has(sessionId)) throw notBound();
+    this.#find(sessionId);
   }
 
   async runner(sessionId: string): Promise<SessionRunner> {
-    const session = this.#bound.get(sessionId);
-    if (!session) throw notBound();
-    return this.#open(session);
+    return this.#open(this.#find(sessionId));
+  }
+
+  /** The ship ends: no session is let in any more, and one that was put out hears why, since it has lost no right. */
+  close(): void {
+    this.#stopping = true;
   }
 
   /** From now on the session has no rights here; its sandbox is still there, for whoever tidies up. */
@@ -79,6 +84,13 @@ export class Sessions implements SessionDirectory {
     return [...this.#bound.values()].map(({ binding }) => binding);
   }
 
+  #find(sessionId: string): BoundSession {
+    const session = this.#bound.get(sessionId);
+    if (session) return session;
+    if (this.#stopping) throw shuttingDown();
+    throw new StatusError('SESSION_NOT_BOUND', 'the session is not bound to this ship');
+  }
+
   #open(session: BoundSession): Promise<SessionRunner> {
     if (session.runner) return session.runner;
     const opening = this.factory().then((factory) => factory.open(session.binding));
@@ -91,6 +103,6 @@ export class Sessions implements SessionDirectory {
   }
 }
 
-function notBound(): StatusError {
-  return new StatusError('SESSION_NOT_BOUND', 'the session is not bound to this ship');
+function shuttingDown(): StatusError {
+  return new StatusError('SHUTTING_DOWN', 'the ship is stopping');
 }

@@ -116,6 +116,6 @@ export interface SessionRunnerFactory {
 
 /** The sessions that are bound, as the kinds of work and the files see them. */
 export interface SessionDirectory {
-  /** The session's runner; opened again where the last one went away. Rejects with SESSION_NOT_BOUND. */
+  /** The session's runner; opened again where the last one went away. Rejects with SESSION_NOT_BOUND, SHUTTING_DOWN. */
   runner(sessionId: string): Promise<SessionRunner>;
 }
