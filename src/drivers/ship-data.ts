@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdirSync } from 'node:fs';
-import { chmod, readdir, rename, rm } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { StatusError } from '../../proto/rpc/status-error.js';
 import { makeFolder } from '../make-folder.js';
@@ -46,62 +48,71 @@ export const hasShipData = (paths: DataPaths) => existsSync(paths.home);
 /** Removes a folder of which Bay itself may not remove everything. */
 export type RemoveForeign = (folder: string) => Promise<void>;
 
-/** Removes a ship's data. They are gone for everybody at once, also where removing the last file takes long. */
+/**
+ * Removes a ship's data, also what an earlier try left of them. They are gone for everybody at once, also where removing the
+ * last file takes long.
+ */
 export async function removeShipData(
   shipDataDir: string,
   paths: DataPaths,
   removeForeign?: RemoveForeign,
 ): Promise<void> {
-  const doomed = path.join(shipDataDir, `${REMOVING}${path.basename(paths.root)}-${randomBytes(4).toString('hex')}`);
+  const doomed = `${REMOVING}${path.basename(paths.root)}-`;
   try {
-    await rename(paths.root, doomed);
+    await rename(paths.root, path.join(shipDataDir, doomed + randomBytes(4).toString('hex')));
   } catch (error) {
-    if (isMissing(error)) return;
-    throw error;
+    if (!isMissing(error)) throw error;
   }
-  await removeTree(doomed, removeForeign);
+  const isOfShip = (name: string) => name.startsWith(doomed) && /^[0-9a-f]{8}$/.test(name.slice(doomed.length));
+  await removeAll(shipDataDir, isOfShip, removeForeign);
 }
 
 /** Finishes removals that a crash interrupted. */
 export async function sweepRemovals(shipDataDir: string, removeForeign?: RemoveForeign): Promise<void> {
+  await removeAll(shipDataDir, (name) => name.startsWith(REMOVING), removeForeign);
+}
+
+/** One that cannot be removed keeps none of the others; the first failure is thrown at the end. */
+async function removeAll(
+  shipDataDir: string,
+  isDoomed: (name: string) => boolean,
+  removeForeign?: RemoveForeign,
+): Promise<void> {
   if (!existsSync(shipDataDir)) return;
-  for (const name of await readdir(shipDataDir)) {
-    if (name.startsWith(REMOVING)) await removeTree(path.join(shipDataDir, name), removeForeign);
+  const failures: unknown[] = [];
+  for (const name of (await readdir(shipDataDir)).filter(isDoomed)) {
+    await removeTree(path.join(shipDataDir, name), removeForeign).catch((error: unknown) => failures.push(error));
   }
+  if (failures.length > 0) throw failures[0];
 }
 
 async function removeTree(root: string, removeForeign?: RemoveForeign): Promise<void> {
   try {
     await removeOwn(root);
   } catch (error) {
-    if (!removeForeign || !hasCode(error, 'EACCES', 'EPERM')) throw error;
+    if (!removeForeign) throw error;
     await removeForeign(root);
   }
 }
 
-/** Removes whatever sessions made, also directories that they closed to their own user. */
+/**
+ * Removes whatever sessions made, also directories that they closed to their own user, and those that lie deeper than a path
+ * may be long: the system's own tools go from one to the next. Nothing of the ship runs any more, so that a directory here
+ * stays one, and is not a link to elsewhere.
+ */
 async function removeOwn(root: string): Promise<void> {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return await rm(root, { recursive: true, force: true });
-    } catch (error) {
-      if (!hasCode(error, 'EACCES', 'EPERM', 'ENOTEMPTY') || attempt === 5) throw error;
-      await openDirectories(root);
-    }
+  try {
+    await rm(root, { recursive: true, force: true });
+  } catch (error) {
+    if (!hasCode(error, 'EACCES', 'EPERM', 'ENOTEMPTY', 'ENAMETOOLONG')) throw error;
+    await run('chmod', '-R', 'u+rwx', '--', root); // what it cannot open, rm cannot remove
+    if ((await run('rm', '-rf', '--', root)) !== 0)
+      throw new Error(`${root} could not be removed: ${toError(error).message.slice(0, 300)}`, { cause: error });
   }
 }
 
-/**
- * Nothing of the ship runs any more: what is a directory here stays one, and is not a link to elsewhere. A part may be
- * gone already, since a removal that failed in one place goes on in others.
- */
-async function openDirectories(dir: string): Promise<void> {
-  try {
-    await chmod(dir, 0o700);
-    for (const entry of await readdir(dir, { withFileTypes: true })) {
-      if (entry.isDirectory()) await openDirectories(path.join(dir, entry.name));
-    }
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-  }
+/** The exit code. What the tools say is not read: a line for each of any number of files, of any length. */
+async function run(program: string, ...args: string[]): Promise<number | null> {
+  const [code] = (await once(spawn(program, args, { stdio: 'ignore' }), 'exit')) as [number | null];
+  return code;
 }
