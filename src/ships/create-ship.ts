@@ -109,18 +109,22 @@ async function takeSeat(
   }
 }
 
-/** The ship is started, stopped or deleted by somebody, each of which is bounded in time. */
+/**
+ * The ship is started, stopped or deleted by somebody, each of which is bounded in time, but for a start of this Bay's own:
+ * that may have to wait its turn first.
+ */
 async function untilChanged(
   deps: ShipsDeps,
-  { id: shipId, stateReason }: ShipRecord,
+  { id: shipId, state, stateReason }: ShipRecord,
   seen: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const message = "the session's ship is being stopped and does not come to an end";
+  const change = (bounded: AbortSignal) => deps.store.changes.waitFor(shipId, seen, bounded);
+  if (deps.starts.has(shipId)) return change(signal);
+  const doing = state === 'CREATING' ? 'started' : 'stopped';
+  const message = `the session's ship is being ${doing} and does not come to an end`;
   const late = () => new StatusError('DRIVER_UNAVAILABLE', [message, stateReason].filter(Boolean).join(': '));
-  await withDeadline(deps.clock, deps.settings.startTimeoutMs + STOP_TIMEOUT_MS, late, signal, (bounded) =>
-    deps.store.changes.waitFor(shipId, seen, bounded),
-  );
+  await withDeadline(deps.clock, deps.settings.startTimeoutMs + STOP_TIMEOUT_MS, late, signal, change);
 }
 
 /** One caller's wait for a place, over as many looks as it takes. */
