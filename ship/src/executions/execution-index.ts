@@ -216,9 +216,9 @@ export class ExecutionIndex {
 }
 
 function diskFull(error: unknown): StatusError {
-  return new StatusError('DISK_FULL', `the execution cannot be recorded: ${errorCode(error) || 'write failed'}`, {
-    cause: error,
-  });
+  const why = errorCode(error) || 'write failed';
+  const remedy = 'files can still be deleted by the calls for files, which makes room';
+  return new StatusError('DISK_FULL', `the execution cannot be recorded: ${why}; ${remedy}`, { cause: error });
 }
 
 function parseSlots(file: IndexFile, bytes: Buffer): RecoveredExecution[] {
