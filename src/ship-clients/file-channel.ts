@@ -4,8 +4,8 @@
  */
 import type { Transport } from '../../proto/rpc/client.js';
 import type { CallOptions } from '../../proto/rpc/definition.js';
+import { orAborted } from '../../proto/rpc/or-aborted.js';
 import type { Method } from '../../proto/rpc/service.js';
-import { orAborted } from './or-aborted.js';
 
 /** A transport that may have ended. */
 export interface Connection extends Transport {

@@ -4,6 +4,7 @@ import { ShipServiceDefinition } from '../../proto/gen/shipyard/ship/v1/ship.js'
 import { createClient } from '../../proto/rpc/client.js';
 import type { Client } from '../../proto/rpc/definition.js';
 import { isLinkLost } from '../../proto/rpc/link-lost.js';
+import { orAborted } from '../../proto/rpc/or-aborted.js';
 import { StatusError } from '../../proto/rpc/status-error.js';
 import { timeoutSignal } from '../../proto/rpc/timeout-signal.js';
 import type { Endpoint } from '../drivers/driver.js';
@@ -13,7 +14,6 @@ import type { Log } from '../telemetry/log.js';
 import type { DialledShip, ShipDialer } from './dial-ship.js';
 import type { FileChannel } from './file-channel.js';
 import { shipNotRunning } from './not-running.js';
-import { orAborted } from './or-aborted.js';
 import { Unfinished } from './unfinished.js';
 
 /** How long calls wait for a link that broke, before they fail with SHIP_UNREACHABLE. */

@@ -1,5 +1,6 @@
-import type { ContainerCreateOptions, HostConfig } from 'dockerode';
+import type { HostConfig } from 'dockerode';
 import type { Isolation, Ship } from '../../ships/ship.js';
+import type { NewContainer } from './create-container.js';
 import type { Engine } from './engine.js';
 import { INSIDE } from '../inside.js';
 import { tmpBytesOf, UNLIMITED_TMP_BYTES } from '../tmp-bytes.js';
@@ -24,7 +25,7 @@ const LOG_MAX_BYTES = '10m';
 const TMPFS = 'rw,nosuid,nodev';
 
 /** A ship's container: nothing of the machine but the ship's own folder, and no right but to become a session's user. */
-export function containerFor(ship: Ship, place: ContainerPlace, options: EngineDriverOptions): ContainerCreateOptions {
+export function containerFor(ship: Ship, place: ContainerPlace, options: EngineDriverOptions): NewContainer {
   const { engine, policy } = place;
   const published = policy.network !== 'none' && isOnHost(options.mode);
   const port = `${INSIDE.port}/tcp`;

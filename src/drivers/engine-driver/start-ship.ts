@@ -1,4 +1,3 @@
-import type Docker from 'dockerode';
 import type { ContainerInspectInfo } from 'dockerode';
 import { isStatusError, StatusError } from '../../../proto/rpc/status-error.js';
 import type { Ship } from '../../ships/ship.js';
@@ -9,12 +8,13 @@ import { agentConfigFor } from './agent-config.js';
 import { agentReady } from '../agent-ready.js';
 import { attachToContainer, type AttachedContainer } from './attach-container.js';
 import { containerFor, isolationOf } from './container-spec.js';
+import { createContainer } from './create-container.js';
 import type { EngineSetup } from './engine-setup.js';
 import { bounded } from './engine.js';
-import { statusOf, toDriverError } from './engine-error.js';
+import { toDriverError } from './engine-error.js';
 import { findContainer } from './inspect-container.js';
 import { INSIDE } from '../inside.js';
-import { ensureImage, type ShipImage } from './image.js';
+import { ensureImage } from './image.js';
 import { containerName, LABEL } from './labels.js';
 import type { EngineDriverOptions } from './options.js';
 import { readLogs } from './read-logs.js';
@@ -57,7 +57,9 @@ async function begin(deps: StartShipDeps, ship: Ship, start: StartOptions): Prom
   const { engine, policy } = setup;
   const lap = stopwatch();
   const image = await ensureImage(engine, options.image, options.logger, signal);
-  const container = await createContainer(deps, ship, image, signal);
+  const dataOnMachine = setup.dataOnMachine(ship.id);
+  const spec = containerFor(ship, { engine, policy, imageId: image.id, dataOnMachine }, options);
+  const container = await createContainer(engine, spec, options.logger, signal);
   const createMs = lap();
   signal.throwIfAborted();
   const environment = environmentInside(options.shipEnvironment, image.environment);
@@ -81,29 +83,6 @@ async function begin(deps: StartShipDeps, ship: Ship, start: StartOptions): Prom
     };
   } finally {
     attached.detach();
-  }
-}
-
-/** Its name is this incarnation's: what has it already was left by an interrupted start. */
-async function createContainer(
-  deps: StartShipDeps,
-  ship: Ship,
-  image: ShipImage,
-  signal: AbortSignal,
-): Promise<Docker.Container> {
-  const { options, setup } = deps;
-  const { engine, policy } = setup;
-  const dataOnMachine = setup.dataOnMachine(ship.id);
-  const spec = containerFor(ship, { engine, policy, imageId: image.id, dataOnMachine }, options);
-  // Not cut short by the caller, since the engine would make it all the same, after what cleans up has looked.
-  const create = () => engine.docker.createContainer({ ...spec, abortSignal: bounded() });
-  try {
-    return await create();
-  } catch (error) {
-    // Docker says 409, Podman 500.
-    if (statusOf(error) === undefined || !(await findContainer(engine, spec.name ?? '', signal))) throw error;
-    await removeContainer(engine, spec.name ?? '', signal);
-    return create();
   }
 }
 

@@ -39,9 +39,20 @@ describe('a claim that the server is slow to make', () => {
   });
 
   it('is not waited for beyond a bound, and is given up when it comes after all', async () => {
-    const made = createClaim({ client, namespace: 'ships', name: 'test' }, 'late', TEST_OPTIONS, 20);
+    const { signal } = new AbortController();
+    const made = createClaim({ client, namespace: 'ships', name: 'test' }, 'late', TEST_OPTIONS, signal, 20);
     await expect(made).rejects.toMatchObject({ reason: 'DRIVER_UNAVAILABLE' });
     (await making).end('{}');
     expect(await removed).toBe(`DELETE ${shipName(TEST_OPTIONS.deploymentId, 'late')}`);
+  });
+
+  it('is given up too when its caller left, who is let go at once', async () => {
+    const caller = new AbortController();
+    const made = createClaim({ client, namespace: 'ships', name: 'test' }, 'left', TEST_OPTIONS, caller.signal);
+    const answer = await making;
+    caller.abort(new Error('the caller left'));
+    await expect(made).rejects.toThrow('the caller left');
+    answer.end('{}');
+    expect(await removed).toBe(`DELETE ${shipName(TEST_OPTIONS.deploymentId, 'left')}`);
   });
 });

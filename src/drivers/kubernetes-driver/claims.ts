@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { V1PersistentVolumeClaim } from '@kubernetes/client-node';
 import { StatusError } from '../../../proto/rpc/status-error.js';
+import { timeoutSignal } from '../../../proto/rpc/timeout-signal.js';
+import { waitOrUndo } from '../wait-or-undo.js';
 import { isKubeError, isNotFound } from './kube-error.js';
 import { claimLabels, shipName, SHIP_ID_ANNOTATION } from './names.js';
 import type { Cluster } from './open-cluster.js';
@@ -25,7 +27,7 @@ export async function ensureClaim(
 ): Promise<void> {
   for (let attempt = 0; ; attempt += 1) {
     try {
-      return await createClaim(cluster, shipId, options);
+      return await createClaim(cluster, shipId, options, signal);
     } catch (error) {
       if (!isKubeError(error, 409)) throw error;
     }
@@ -35,32 +37,30 @@ export async function ensureClaim(
 }
 
 /**
- * Not cut short by the caller, since the server would make it all the same, after what cleans up has looked. One that comes
- * when nobody waits for it any more is given up: nothing else would ever find it.
+ * One that comes when nobody waits for it any more is given up: nothing else would ever find it.
  *
- * @throws StatusError DRIVER_UNAVAILABLE where the server takes too long
+ * @throws the signal's reason at once; StatusError DRIVER_UNAVAILABLE where the server takes too long
  */
 export async function createClaim(
   cluster: Cluster,
   shipId: string,
   options: KubernetesDriverOptions,
+  signal: AbortSignal,
   waitMs = WAIT_MS,
 ): Promise<void> {
   const body = claimFor(shipId, options);
-  const made = cluster.client.request('POST', claimsPath(cluster), { body, timeoutMs: LATE_MS });
-  const over = new AbortController();
-  const late = sleep(waitMs, 'late' as const, { signal: over.signal, ref: false });
+  const making = cluster.client.request('POST', claimsPath(cluster), { body, timeoutMs: LATE_MS });
+  const patience = timeoutSignal(waitMs, signal);
   try {
-    if ((await Promise.race([made, late])) !== 'late') return;
-  } finally {
-    over.abort();
-    late.catch(() => undefined);
+    await waitOrUndo(making, patience, {
+      undo: () => removeClaim(cluster, shipId, options),
+      failed: (error) => options.logger.warn({ shipId, err: error }, 'a claim that came too late may be left'),
+    });
+  } catch (error) {
+    if (!patience.aborted || signal.aborted) throw error;
+    const message = `the API server at ${cluster.client.server} does not answer: no claim within ${waitMs} ms`;
+    throw new StatusError('DRIVER_UNAVAILABLE', message);
   }
-  made
-    .then(() => removeClaim(cluster, shipId, options))
-    .catch((error: unknown) => options.logger.warn({ shipId, err: error }, 'a claim that came too late may be left'));
-  const message = `the API server at ${cluster.client.server} does not answer: no claim within ${waitMs} ms`;
-  throw new StatusError('DRIVER_UNAVAILABLE', message);
 }
 
 /** Whether it is there and not given up. */
