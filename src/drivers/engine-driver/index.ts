@@ -5,12 +5,12 @@ import { dataPathsOf, hasShipData, removeShipData, sweepRemovals } from '../ship
 import { setUpEngine, type EngineSetup } from './engine-setup.js';
 import { inspectContainer } from './inspect-container.js';
 import { containerName } from './labels.js';
-import { listShips, removeLeftOvers } from './list-ships.js';
+import { containersOf, listShips, removeLeftOvers } from './list-ships.js';
 import type { EngineDriverOptions } from './options.js';
 import { streamLogs } from './read-logs.js';
 import { removeContainer } from './remove-container.js';
 import { removeForeign } from './ship-folders.js';
-import { toShipHandle } from './ship-handle.js';
+import { containerIdOf, toShipHandle } from './ship-handle.js';
 import { startShip } from './start-ship.js';
 import { findContainer } from './inspect-container.js';
 
@@ -80,13 +80,19 @@ class EngineDriver implements Driver {
 
   async inspect(ship: Ship): Promise<Inspection> {
     const { engine, watch } = await this.#ready();
-    const known = toShipHandle(ship.handle)?.containerId;
-    return inspectContainer(engine, this.#nameOf(ship), known === undefined ? undefined : watch.endedForMemory(known));
+    const known = containerIdOf(ship.handle);
+    return inspectContainer(
+      engine,
+      known ?? this.#nameOf(ship),
+      known === undefined ? undefined : watch.endedForMemory(known),
+    );
   }
 
   async stop(ship: Ship, { signal }: { signal: AbortSignal }) {
     const { engine } = await this.#ready(signal);
-    await removeContainer(engine, this.#nameOf(ship), signal);
+    const known = containerIdOf(ship.handle);
+    const all = known === undefined ? await containersOf(engine, this.#options.deploymentId, ship, signal) : [known];
+    for (const id of all) await removeContainer(engine, id, signal);
   }
 
   async removeData(shipId: string) {
@@ -105,14 +111,13 @@ class EngineDriver implements Driver {
 
   async *logs(ship: Ship, options: { follow: boolean; signal: AbortSignal }): AsyncIterable<string> {
     const { engine } = await this.#ready(options.signal);
-    const found = await findContainer(engine, this.#nameOf(ship), options.signal);
+    const found = await findContainer(engine, containerIdOf(ship.handle) ?? this.#nameOf(ship), options.signal);
     if (found) yield* streamLogs(engine, found.Id, options);
   }
 
   async died(ship: Ship, signal: AbortSignal) {
     const { engine, watch } = await this.#ready(signal);
-    const known =
-      toShipHandle(ship.handle)?.containerId ?? (await findContainer(engine, this.#nameOf(ship), signal))?.Id;
+    const known = containerIdOf(ship.handle) ?? (await findContainer(engine, this.#nameOf(ship), signal))?.Id;
     return known === undefined
       ? inspectContainer(engine, this.#nameOf(ship), undefined, signal)
       : watch.died(known, signal);

@@ -1,16 +1,17 @@
 import type { ContainerInfo } from 'dockerode';
+import type { Ship } from '../../ships/ship.js';
 import type { FoundShip } from '../driver.js';
 import { bounded, type Engine } from './engine.js';
 import { toDriverError } from './engine-error.js';
 import { INSIDE } from '../inside.js';
-import { LABEL, withLabels } from './labels.js';
+import { LABEL, shipLabels, withLabels } from './labels.js';
 import type { EngineDriverOptions } from './options.js';
 import { removeContainer } from './remove-container.js';
 import { shipEndpoint } from './ship-endpoint.js';
 
 /** Every ship of this deployment that lives, also one whose start was interrupted. */
 export async function listShips(engine: Engine, options: EngineDriverOptions): Promise<FoundShip[]> {
-  const all = await listContainers(engine, options.deploymentId);
+  const all = await listContainers(engine, { [LABEL.deployment]: options.deploymentId });
   return all.filter(({ State }) => !ENDED.has(State)).flatMap((container) => toFoundShip(container, options));
 }
 
@@ -21,16 +22,30 @@ const KEEP_TRACES_S = 3600;
 /** Removes what earlier lives of Bay left: helpers, and ended ships that nobody asked for any more. */
 export async function removeLeftOvers(engine: Engine, deploymentId: string, signal: AbortSignal): Promise<void> {
   const old = (created: number) => Date.now() / 1000 - created > KEEP_TRACES_S;
-  const left = (await listContainers(engine, deploymentId, signal)).filter(
+  const left = (await listContainers(engine, { [LABEL.deployment]: deploymentId }, signal)).filter(
     ({ State, Labels, Created }) =>
       old(Created) && (Labels[LABEL.role] === 'helper' || (ENDED.has(State) && Labels[LABEL.ship] !== undefined)),
   );
   for (const { Id } of left) await removeContainer(engine, Id, signal);
 }
 
-async function listContainers(engine: Engine, deploymentId: string, signal?: AbortSignal): Promise<ContainerInfo[]> {
+/** Ids of an incarnation's containers, whatever they are called by now. */
+export async function containersOf(
+  engine: Engine,
+  deploymentId: string,
+  ship: Pick<Ship, 'id' | 'incarnation'>,
+  signal: AbortSignal,
+): Promise<string[]> {
+  return (await listContainers(engine, shipLabels(deploymentId, ship), signal)).map(({ Id }) => Id);
+}
+
+async function listContainers(
+  engine: Engine,
+  labels: Readonly<Record<string, string>>,
+  signal?: AbortSignal,
+): Promise<ContainerInfo[]> {
   try {
-    const filters = withLabels({ [LABEL.deployment]: deploymentId });
+    const filters = withLabels(labels);
     return await engine.docker.listContainers({ all: true, filters, abortSignal: bounded(signal) });
   } catch (error) {
     signal?.throwIfAborted();

@@ -18,3 +18,7 @@ export interface ShipHandle {
 /** undefined for a handle of another driver. */
 export const toShipHandle = (handle: Readonly<Record<string, unknown>> | undefined): ShipHandle | undefined =>
   schema.safeParse(handle).data;
+
+/** Also where the rest of the handle is not known, as of a ship that was found while it started. */
+export const containerIdOf = (handle: Readonly<Record<string, unknown>> | undefined): string | undefined =>
+  typeof handle?.containerId === 'string' ? handle.containerId : undefined;
