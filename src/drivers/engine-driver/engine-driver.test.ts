@@ -207,6 +207,38 @@ function over(engine: TestEngine): void {
     });
   });
 
+  does('refuses a folder of data that no engine could mount', async () => {
+    const driver = ships.anotherDriver({ shipDataDir: path.join(ships.folder, 'a:b') });
+    const why = /a:b cannot be mounted .* has a colon/;
+    await expect(driver.check(soon())).rejects.toMatchObject({
+      reason: 'DRIVER_REFUSED',
+      message: expect.stringMatching(why) as string,
+    });
+  });
+
+  describe('a ship whose container was renamed behind its back', () => {
+    const renamed = async (id: string) => {
+      const ship = await ships.start(ships.ship(id));
+      const found = await container(ship);
+      await found.rename({ name: `${ships.options.network}-${id}` });
+      const { docker } = await ships.engine();
+      return { ship, byId: docker.getContainer(ship.started.containerId) };
+    };
+
+    does('goes on, and is stopped', async () => {
+      const { ship, byId } = await renamed('renamed');
+      expect(await ships.driver.inspect(ship)).toMatchObject({ state: 'running' });
+      await ships.driver.stop(ship, { signal: soon() });
+      await expect(byId.inspect()).rejects.toMatchObject({ statusCode: 404 });
+    });
+
+    does('is stopped by its labels where nothing else is known of it', async () => {
+      const { ship, byId } = await renamed('unknown');
+      await ships.driver.stop({ ...ship, handle: undefined }, { signal: soon() });
+      await expect(byId.inspect()).rejects.toMatchObject({ statusCode: 404 });
+    });
+  });
+
   does('refuses a runtime that the engine does not have', async () => {
     const driver = ships.anotherDriver({ runtime: 'no-such-runtime' });
     await expect(driver.check(soon())).rejects.toMatchObject({ reason: 'DRIVER_REFUSED' });

@@ -5,6 +5,7 @@ import type { Log } from '../../telemetry/log.js';
 import { callEngine } from './call-engine.js';
 import { bounded, type Engine } from './engine.js';
 import { engineTrouble, isNotThere, toDriverError } from './engine-error.js';
+import { checkImageName } from './image-name.js';
 import { IMAGE_LABEL } from './labels.js';
 import { pullImage } from './pull-image.js';
 
@@ -39,6 +40,7 @@ export async function ensureImage(engine: Engine, name: string, log: Log, signal
 
 /** @returns undefined where the engine does not have it */
 export async function findImage(engine: Engine, name: string, signal: AbortSignal): Promise<ShipImage | undefined> {
+  checkImageName(name);
   let found: ImageInspectInfo;
   try {
     found = await callEngine(engine, {

@@ -22,10 +22,14 @@ export interface FolderDeps {
  * Makes the folder of all ships, Bay's own with mode 0700: nobody else of the machine passes it, whatever the modes below.
  * Where it belongs to another (an engine made it for a Bay in a container), a helper gives it to Bay.
  *
- * @throws StatusError DRIVER_REFUSED where it cannot be made or had
+ * @throws StatusError DRIVER_REFUSED where it cannot be made or had, or no engine could mount it
  */
 export async function prepareFolders(deps: FolderDeps, folders: ShipFolders, signal: AbortSignal): Promise<void> {
   const { seenByBay, onMachine } = folders;
+  if (onMachine.includes(':')) {
+    const message = `SHIP_DATA_DIR=${seenByBay} cannot be mounted into ships, since the folder's name on the machine has a colon (${onMachine}): give it another`;
+    throw new StatusError('DRIVER_REFUSED', message);
+  }
   makeShipDataDir(seenByBay);
   if (isOwn(seenByBay)) return chmodSync(seenByBay, 0o700);
   const owner = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
