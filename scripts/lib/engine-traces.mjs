@@ -52,9 +52,9 @@ async function removeNetwork(socketPath, name) {
 
 /** Removes the filter of a network that is gone, as the next start of a Bay would. */
 export function removeFilterOf(network) {
-  // As network-policy.ts of the driver names them.
+  // As filter-names.ts of the driver names them.
   const mark = createHash('sha256').update(network).digest('hex').slice(0, 8);
-  for (const table of lines('nft', ['list', 'tables'], new RegExp(` shipyard_\\w+_${mark}$`)))
+  for (const table of lines('nft', ['list', 'tables'], new RegExp(` shipyard_[0-9a-f]+_${mark}_\\w+$`)))
     spawnSync('nft', ['delete', ...table.split(' ')], { env: ENVIRONMENT });
 }
 

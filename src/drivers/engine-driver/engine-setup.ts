@@ -1,11 +1,10 @@
 import path from 'node:path';
 import { StatusError } from '../../../proto/rpc/status-error.js';
-import { findBayContainer, joinNetwork, pathOnMachine } from './bay-container.js';
-import { findEngine, type Engine } from './engine.js';
-import { engineTrouble } from './engine-error.js';
+import { findBayContainer, pathOnMachine } from './bay-container.js';
+import { bounded, findEngine, type Engine } from './engine.js';
 import { ensureImage, type ShipImage } from './image.js';
-import { ensureNetwork } from './network.js';
-import { applyNetworkPolicy, setFilter, type NetworkPolicy, type PolicyDeps } from './network-policy.js';
+import { NetworkKeeper } from './network-keeper.js';
+import type { NetworkPolicy } from './network-policy.js';
 import { isOnHost, kindOf, type EngineDriverOptions } from './options.js';
 import { prepareFolders, type ShipFolders } from './ship-folders.js';
 import { ShipWatch } from './ship-watch.js';
@@ -15,6 +14,7 @@ export interface EngineSetup {
   readonly engine: Engine;
   readonly image: ShipImage;
   readonly policy: NetworkPolicy;
+  readonly network: NetworkKeeper;
   readonly folders: ShipFolders;
   readonly watch: ShipWatch;
   /** A ship's own folder, as the engine's machine has it. */
@@ -39,48 +39,14 @@ export async function setUpEngine(options: EngineDriverOptions, signal: AbortSig
   const helper = { engine, image: image.id, deploymentId: options.deploymentId };
   await prepareFolders(helper, folders, signal);
 
-  const shipNetwork = await ensureNetwork(engine, options.network, options.deploymentId, signal);
-  if (bay) await joinNetwork(engine, bay, options.network, signal);
-  const policyDeps: PolicyDeps = {
-    ...helper,
-    shipNetwork,
-    allow: options.shipNetworkAllow,
-    ...(bay ? { bayContainerId: bay.id } : {}),
-  };
-  const policy = await applyNetworkPolicy(policyDeps, options.shipNetwork, signal);
-  const refilter = policy.filtered ? filterKeeper(policyDeps, options) : () => undefined;
+  const network = await NetworkKeeper.open({ engine, image: image.id, options }, bounded(signal));
   const watch = new ShipWatch({
     engine,
     deploymentId: options.deploymentId,
     network: options.network,
     log: options.logger,
-    onNetworkDoubt: refilter,
+    onNetworkDoubt: () => network.doubt(),
   });
-  return { engine, image, policy, folders, watch, dataOnMachine: (shipId) => path.join(folders.onMachine, shipId) };
-}
-
-const FILTER_TIMEOUT_MS = 60_000;
-
-/** Sets the filter anew when asked, one time after the other, and once for all that asked meanwhile. */
-function filterKeeper(deps: PolicyDeps, { logger }: EngineDriverOptions): () => void {
-  let running = false;
-  let asked = false;
-  const work = async (): Promise<void> => {
-    while (asked) {
-      asked = false;
-      const problem = await setFilter(deps, AbortSignal.timeout(FILTER_TIMEOUT_MS)).then(
-        (outcome) => outcome.problem,
-        engineTrouble,
-      );
-      if (problem !== undefined)
-        logger.error({ network: deps.shipNetwork.name, problem }, 'the network filter of ships could not be set anew');
-    }
-    running = false;
-  };
-  return () => {
-    asked = true;
-    if (running) return;
-    running = true;
-    void work();
-  };
+  const dataOnMachine = (shipId: string) => path.join(folders.onMachine, shipId);
+  return { engine, image, policy: network.policy, network, folders, watch, dataOnMachine };
 }

@@ -1,7 +1,7 @@
 import { BLOCKED_V4, exceptionRules, REJECT, type NetworkException } from '../network-filter.js';
 
 export interface FilterFacts {
-  /** Ends the names of both tables. */
+  /** Of both tables. */
   readonly name: string;
   readonly bridge: string;
   /** At least one. */
@@ -84,7 +84,7 @@ function betweenPorts({ bays, others }: FilterFacts): string[] {
 
 /** Replaces a table in one step, also one that is not there. */
 const anew = (family: string, name: string): string[] => {
-  const table = `table ${family} shipyard_${name}`;
+  const table = `table ${family} ${name}`;
   return [table, `delete ${table}`, `${table} {`];
 };
 

@@ -126,6 +126,7 @@ class EngineDriver implements Driver {
   async close() {
     const setup = await this.#setup?.catch(() => undefined);
     setup?.watch.close();
+    setup?.network.close();
   }
 
   #nameOf(ship: Ship): string {

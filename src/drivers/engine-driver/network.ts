@@ -1,4 +1,3 @@
-import type Docker from 'dockerode';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import { callEngine } from './call-engine.js';
 import { bounded, type Engine } from './engine.js';
@@ -7,8 +6,9 @@ import { LABEL } from './labels.js';
 
 /** The bridge on which ships are. */
 export interface ShipNetwork {
-  readonly id: string;
   readonly name: string;
+  /** Another one for each network that is made under the name. */
+  readonly incarnation: string;
   /** The bridge's interface on the engine's machine. */
   readonly bridge: string;
   /** IPv4 networks of it, and the machine's own address in each. */
@@ -23,8 +23,8 @@ export async function ensureNetwork(
   deploymentId: string,
   signal: AbortSignal,
 ): Promise<ShipNetwork> {
-  const there = await inspectNetwork(engine, name, signal);
-  if (there) return toShipNetwork(engine, there, signal);
+  const there = await findNetwork(engine, name, signal);
+  if (there) return there;
   let failure: StatusError | undefined;
   try {
     await engine.docker.createNetwork({
@@ -38,9 +38,27 @@ export async function ensureNetwork(
     signal.throwIfAborted();
     failure = toDriverError(engine, `making the network ${name}`, error);
   }
-  const made = await inspectNetwork(engine, name, signal); // where it failed, another Bay may have made it
-  if (made) return toShipNetwork(engine, made, signal);
+  const made = await findNetwork(engine, name, signal); // where it failed, another Bay may have made it
+  if (made) return made;
   throw failure ?? new StatusError('DRIVER_REFUSED', `${engine.kind} made the network ${name} and does not have it`);
+}
+
+/** @returns undefined where it is not there. @throws StatusError DRIVER_REFUSED where it is of another kind */
+export async function findNetwork(engine: Engine, name: string, signal: AbortSignal): Promise<ShipNetwork | undefined> {
+  let found: DockerNetwork | PodmanNetwork;
+  try {
+    const path =
+      engine.kind === 'podman' ? `${LIBPOD}/${encodeURIComponent(name)}/json` : `/networks/${encodeURIComponent(name)}`;
+    found = await callEngine(engine, { method: 'GET', path, answer: 'json', signal: bounded(signal) });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isNotThere(error)) return undefined;
+    throw toDriverError(engine, `looking at the network ${name}`, error);
+  }
+  const { driver, ...network } = 'Id' in found ? fromDocker(found) : fromPodman(found);
+  if (driver === 'bridge') return network;
+  const message = `the network ${name} is of the kind ${driver}: ships need a bridge; set DOCKER_NETWORK to another name`;
+  throw new StatusError('DRIVER_REFUSED', message);
 }
 
 export interface NetworkMember {
@@ -64,55 +82,73 @@ export async function listMembers(engine: Engine, network: ShipNetwork, signal: 
     .filter(({ address }) => address !== '');
 }
 
-/** Names of all networks of the engine. */
-export async function listNetworks(engine: Engine, signal: AbortSignal): Promise<string[]> {
-  const call = { method: 'GET', path: '/networks', answer: 'json', signal: bounded(signal) } as const;
+/** All networks of the engine. */
+export async function listNetworks(
+  engine: Engine,
+  signal: AbortSignal,
+): Promise<Pick<ShipNetwork, 'name' | 'incarnation'>[]> {
+  const path = engine.kind === 'podman' ? `${LIBPOD}/json` : '/networks';
+  const call = { method: 'GET', path, answer: 'json', signal: bounded(signal) } as const;
   try {
-    return (await callEngine<readonly { Name: string }[]>(engine, call)).map(({ Name }) => Name);
+    const found = await callEngine<readonly (DockerNetwork | PodmanNetwork)[]>(engine, call);
+    return found.map((one) => ('Id' in one ? fromDocker(one) : fromPodman(one)));
   } catch (error) {
     signal.throwIfAborted();
     throw toDriverError(engine, 'looking for networks', error);
   }
 }
 
-async function inspectNetwork(
-  engine: Engine,
-  name: string,
-  signal: AbortSignal,
-): Promise<Docker.NetworkInspectInfo | undefined> {
-  try {
-    const path = `/networks/${encodeURIComponent(name)}`;
-    return await callEngine(engine, { method: 'GET', path, answer: 'json', signal: bounded(signal) });
-  } catch (error) {
-    signal.throwIfAborted();
-    if (isNotThere(error)) return undefined;
-    throw toDriverError(engine, `looking at the network ${name}`, error);
-  }
-}
-
-async function toShipNetwork(
-  engine: Engine,
-  found: Docker.NetworkInspectInfo,
-  signal: AbortSignal,
-): Promise<ShipNetwork> {
-  if (found.Driver !== 'bridge') {
-    const message = `the network ${found.Name} is of the kind ${found.Driver}: ships need a bridge; set DOCKER_NETWORK to another name`;
-    throw new StatusError('DRIVER_REFUSED', message);
-  }
-  const ranges = (found.IPAM?.Config ?? []).filter(({ Subnet }) => Subnet?.includes('.'));
-  const subnets = ranges.map(({ Subnet }) => Subnet ?? '');
-  const gateways = ranges.flatMap(({ Gateway }) => (Gateway ? [Gateway] : []));
-  const bridge = engine.kind === 'podman' ? await podmanBridge(engine, found.Name, signal) : dockerBridge(found);
-  return { id: found.Id, name: found.Name, bridge, subnets, gateways };
-}
-
-const dockerBridge = ({ Id, Options }: Docker.NetworkInspectInfo): string =>
-  Options?.['com.docker.network.bridge.name'] ?? `br-${Id.slice(0, 12)}`;
-
 /** Podman tells the name of its bridge in its own interface only. */
-async function podmanBridge(engine: Engine, name: string, signal: AbortSignal): Promise<string> {
-  const path = `/v4.0.0/libpod/networks/${encodeURIComponent(name)}/json`;
-  const call = { method: 'GET', path, answer: 'json', signal: bounded(signal) } as const;
-  const { network_interface: bridge } = await callEngine<{ network_interface: string }>(engine, call);
-  return bridge;
+const LIBPOD = '/v4.0.0/libpod/networks';
+
+/** As much of the engines' answers as is used. */
+interface DockerNetwork {
+  readonly Id: string;
+  readonly Name: string;
+  readonly Driver: string;
+  readonly Options?: Readonly<Record<string, string>> | null;
+  readonly IPAM?: { readonly Config?: readonly { readonly Subnet?: string; readonly Gateway?: string }[] | null };
+}
+
+interface PodmanNetwork {
+  /** The same for each network of the name. */
+  readonly id: string;
+  readonly name: string;
+  readonly created: string;
+  readonly driver: string;
+  readonly network_interface?: string;
+  readonly subnets?: readonly { readonly subnet: string; readonly gateway?: string }[] | null;
+}
+
+type FoundNetwork = ShipNetwork & { readonly driver: string };
+
+function fromDocker({ Id, Name, Driver, Options, IPAM }: DockerNetwork): FoundNetwork {
+  const ranges = (IPAM?.Config ?? []).filter(({ Subnet }) => Subnet?.includes('.'));
+  return {
+    name: Name,
+    incarnation: Id,
+    driver: Driver,
+    bridge: Options?.['com.docker.network.bridge.name'] ?? `br-${Id.slice(0, 12)}`,
+    subnets: ranges.map(({ Subnet }) => Subnet ?? ''),
+    gateways: ranges.flatMap(({ Gateway }) => (Gateway ? [Gateway] : [])),
+  };
+}
+
+function fromPodman({
+  id,
+  name,
+  created,
+  driver,
+  network_interface: bridge = '',
+  subnets,
+}: PodmanNetwork): FoundNetwork {
+  const ranges = (subnets ?? []).filter(({ subnet }) => subnet.includes('.'));
+  return {
+    name,
+    incarnation: `${id} ${created}`,
+    driver,
+    bridge,
+    subnets: ranges.map(({ subnet }) => subnet),
+    gateways: ranges.flatMap(({ gateway }) => (gateway ? [gateway] : [])),
+  };
 }

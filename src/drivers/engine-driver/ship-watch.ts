@@ -14,7 +14,7 @@ export interface ShipWatchOptions {
   /** The network of ships. */
   readonly network: string;
   readonly log: Log;
-  /** The engine may have lost what was set in it: it was away, or containers that are no ships came or went. */
+  /** The engine may have lost what was set in it: it was away, the network was made anew, or others than ships came or went. */
   onNetworkDoubt(): void;
 }
 
@@ -138,7 +138,7 @@ export class ShipWatch {
   }
 
   #noteNetwork({ Action, Actor }: EngineEvent): void {
-    if (Action !== 'connect' && Action !== 'disconnect') return;
+    if (Action !== 'connect' && Action !== 'disconnect' && Action !== 'create') return;
     const { name, container = '' } = Actor.Attributes ?? {};
     if (name === this.#options.network && !this.#ships.has(container)) this.#options.onNetworkDoubt();
   }

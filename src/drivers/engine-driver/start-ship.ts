@@ -56,7 +56,10 @@ async function begin(deps: StartShipDeps, ship: Ship, start: StartOptions): Prom
   const { options, setup } = deps;
   const { engine, policy } = setup;
   const lap = stopwatch();
-  const image = await ensureImage(engine, options.image, options.logger, signal);
+  const [image] = await Promise.all([
+    ensureImage(engine, options.image, options.logger, signal),
+    setup.network.ensure(signal),
+  ]);
   const dataOnMachine = setup.dataOnMachine(ship.id);
   const spec = containerFor(ship, { engine, policy, imageId: image.id, dataOnMachine }, options);
   const container = await createContainer(engine, spec, options.logger, signal);

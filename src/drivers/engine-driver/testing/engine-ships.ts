@@ -9,7 +9,7 @@ import { testShip } from '../../testing/test-ship.js';
 import { bounded, findEngine, type Engine } from '../engine.js';
 import { createEngineDriver, type EngineDriverOptions } from '../index.js';
 import { LABEL, withLabels } from '../labels.js';
-import { removeFilter } from '../network-policy.js';
+import { removeFilters } from './filters-of.js';
 import { TEST_IMAGE, type TestEngine } from './test-engines.js';
 import { kindOf } from '../options.js';
 
@@ -63,11 +63,6 @@ export class EngineShips {
     return findEngine(kindOf(this.options.mode), this.options.addresses, AbortSignal.timeout(10_000));
   }
 
-  #filter(engine: Engine) {
-    const { image, deploymentId, network } = this.options;
-    return { engine, image, deploymentId, shipNetwork: { name: network } };
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     const engine = await this.engine();
     const { docker } = engine;
@@ -76,11 +71,11 @@ export class EngineShips {
     await Promise.all(containers.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true })));
     for (const id of this.#data) await this.driver.removeData(id);
     for (const driver of this.#drivers) await driver.close?.();
-    if (!engine.rootless) await removeFilter(this.#filter(engine), bounded());
     const network = docker.getNetwork(this.options.network);
     const { Containers = {} } = (await network.inspect()) as { Containers?: Record<string, unknown> };
     for (const id of Object.keys(Containers)) await network.disconnect({ Container: id, Force: true }); // Bay's own
     await network.remove();
+    if (!engine.rootless) await removeFilters(this, this.options.network);
     rmSync(this.folder, { recursive: true });
   }
 }
