@@ -26,16 +26,34 @@ export const ofNetwork = (engine: Engine, { name, incarnation }: FilterSubject['
 export const ofDeployment = ({ engine, shipNetwork, deploymentId }: FilterSubject): string =>
   `${ofNetwork(engine, shipNetwork)}${mark(deploymentId)}_`;
 
-/** The name of both tables of a filter: whose it is, and what it lets pass. */
-export const filterName = (subject: FilterSubject): string => `${ofDeployment(subject)}${policyMark(subject)}`;
+/** The name of both tables of a filter: whose it is, which Bay it lets through to ships, and what it lets ships reach. */
+export const filterName = (subject: FilterSubject): string => `${ofDeployment(subject)}${policyOf(subject)}`;
 
-/** Whether another deployment has put other rules on the network. */
-export const isContrary = (name: string, subject: FilterSubject): boolean =>
-  isForeign(name, subject) && !name.endsWith(`_${policyMark(subject)}`);
-
+/** Whether another deployment has it on the network. */
 export const isForeign = (name: string, subject: FilterSubject): boolean =>
   name.startsWith(ofNetwork(subject.engine, subject.shipNetwork)) && !name.startsWith(ofDeployment(subject));
 
-/** Each Bay in a container is let through to ships by its own filter alone, so that two have no network in common. */
-const policyMark = ({ allow, bayContainerId }: FilterSubject): string =>
-  mark(JSON.stringify([allow.map(({ cidr, port }) => [cidr, port ?? 0]), bayContainerId ?? '']));
+/** Of a foreign one: whether it lets others through than this deployment's. */
+export const isContrary = (name: string, subject: FilterSubject): boolean => !name.endsWith(`_${policyOf(subject)}`);
+
+/**
+ * Of a foreign one: whether nobody is left who has any use of it, its Bay having been in a container.
+ *
+ * @param containers ids of all that the engine has, and deployments of those that are ships
+ */
+export function isForsaken(name: string, subject: FilterSubject, containers: Inhabitants): boolean {
+  const [deployment, bay] = name.slice(ofNetwork(subject.engine, subject.shipNetwork).length).split('_');
+  const has = (texts: readonly string[], marked: string | undefined) => texts.some((text) => mark(text) === marked);
+  return bay !== ON_MACHINE && !has(containers.ids, bay) && !has(containers.deployments, deployment);
+}
+
+export interface Inhabitants {
+  readonly ids: readonly string[];
+  readonly deployments: readonly string[];
+}
+
+/** Stands for the container of a Bay that is in none. */
+const ON_MACHINE = 'host';
+
+const policyOf = ({ allow, bayContainerId }: FilterSubject): string =>
+  `${bayContainerId === undefined ? ON_MACHINE : mark(bayContainerId)}_${mark(JSON.stringify(allow))}`;

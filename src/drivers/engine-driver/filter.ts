@@ -1,16 +1,20 @@
 import { StatusError } from '../../../proto/rpc/status-error.js';
-import { engineTrouble } from './engine-error.js';
+import { bounded, type Engine } from './engine.js';
+import { engineTrouble, toDriverError } from './engine-error.js';
 import {
   filterName,
   isContrary,
   isForeign,
+  isForsaken,
   ofDeployment,
   ofEngine,
   ofNetwork,
   type FilterSubject,
+  type Inhabitants,
 } from './filter-names.js';
 import { filterRules, removalRules, RESOLVERS_HERE } from './filter-rules.js';
 import { runHelper } from './helper-container.js';
+import { LABEL } from './labels.js';
 import { listMembers, listNetworks, type ShipNetwork } from './network.js';
 
 /** What a filter is found by, and the image of the helper that does it. */
@@ -52,18 +56,14 @@ printf '%s\\n' "$1" | sed "\${servers:+s/${RESOLVERS_HERE}/$servers/};/${RESOLVE
 export async function claimFilter(deps: FilterDeps, signal: AbortSignal): Promise<string | undefined> {
   const { problem, tables } = await setFilter(deps, signal);
   if (problem !== undefined) return problem;
-  const had = hasFilter(deps, tables);
-  if (!had && tables.some(({ name }) => isContrary(name, deps))) {
-    await runNft(
-      deps,
-      'removing the network filter',
-      `printf '%s\\n' "$1" | nft -f -`,
-      [removalRules(filterName(deps))],
-      signal,
-    );
+  const { others, forsaken } = await foreignFilters(deps, tables, signal);
+  if (!hasFilter(deps, tables) && others.some((name) => isContrary(name, deps))) {
+    const script = `printf '%s\\n' "$1" | nft -f -`;
+    await runNft(deps, 'removing the network filter', script, [removalRules(filterName(deps))], signal);
     throw contested(deps);
   }
-  await sweepFilters(deps, tables, (name) => name.startsWith(ofDeployment(deps)) && name !== filterName(deps), signal);
+  const isReplaced = (name: string) => name.startsWith(ofDeployment(deps)) && name !== filterName(deps);
+  await sweepFilters(deps, tables, (name) => isReplaced(name) || forsaken.includes(name), signal);
   return undefined;
 }
 
@@ -74,8 +74,9 @@ export async function claimFilter(deps: FilterDeps, signal: AbortSignal): Promis
  */
 export async function clearFilter(deps: FilterAccess, signal: AbortSignal): Promise<void> {
   const tables = toTables(await runNft(deps, 'listing network filters', LIST, [], signal));
-  if (tables.some(({ name }) => isForeign(name, deps))) throw contested(deps);
-  await sweepFilters(deps, tables, (name) => name.startsWith(ofDeployment(deps)), signal);
+  const { others, forsaken } = await foreignFilters(deps, tables, signal);
+  if (others.length > 0) throw contested(deps);
+  await sweepFilters(deps, tables, (name) => name.startsWith(ofDeployment(deps)) || forsaken.includes(name), signal);
 }
 
 /** Sets the rules anew, whatever was there. */
@@ -105,8 +106,34 @@ export async function setFilter(deps: FilterDeps, signal: AbortSignal): Promise<
 export const hasFilter = (deps: FilterAccess, tables: readonly Table[]): boolean =>
   tables.filter(({ name }) => name === filterName(deps)).length === 2;
 
+/** Names of what other deployments have on the network, and of what they have left there. */
+async function foreignFilters(
+  deps: FilterAccess,
+  tables: readonly Table[],
+  signal: AbortSignal,
+): Promise<{ others: readonly string[]; forsaken: readonly string[] }> {
+  const foreign = tables.map(({ name }) => name).filter((name) => isForeign(name, deps));
+  if (foreign.length === 0) return { others: [], forsaken: [] };
+  const inhabitants = await listInhabitants(deps.engine, signal);
+  const forsaken = foreign.filter((name) => isForsaken(name, deps, inhabitants));
+  return { others: foreign.filter((name) => !forsaken.includes(name)), forsaken };
+}
+
+async function listInhabitants({ docker, ...engine }: Engine, signal: AbortSignal): Promise<Inhabitants> {
+  const containers = await docker
+    .listContainers({ all: true, abortSignal: bounded(signal) })
+    .catch((error: unknown) => {
+      throw toDriverError(engine, 'looking whose network filters are in use', error);
+    });
+  const ships = containers.filter(({ Labels }) => Labels?.[LABEL.ship] !== undefined);
+  return {
+    ids: containers.map(({ Id }) => Id),
+    deployments: ships.map(({ Labels }) => Labels[LABEL.deployment] ?? ''),
+  };
+}
+
 function contested({ shipNetwork: { name } }: FilterAccess): StatusError {
-  const message = `another deployment of Shipyard filters the network ${name}, and otherwise than this one's SHIP_NETWORK and SHIP_NETWORK_ALLOW ask, or for a Bay in another container: set DOCKER_NETWORK to a name of its own, or remove the network where that deployment is no more`;
+  const message = `another deployment of Shipyard filters the network ${name} by other rules than this one's SHIP_NETWORK, SHIP_NETWORK_ALLOW or container ask for: set DOCKER_NETWORK to a name of its own, or remove the network where that deployment is no more`;
   return new StatusError('DRIVER_REFUSED', message);
 }
 

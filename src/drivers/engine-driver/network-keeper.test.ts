@@ -1,5 +1,7 @@
 import { silentLog } from '../../telemetry/log.js';
 import { parseNetworkAllow } from '../network-filter.js';
+import { setFilter } from './filter.js';
+import { findNetwork } from './network.js';
 import { NetworkKeeper } from './network-keeper.js';
 import { EngineShips } from './testing/engine-ships.js';
 import { filtersOf, removeFilters } from './testing/filters-of.js';
@@ -41,6 +43,18 @@ function over(subject: TestEngine): void {
     expect(await told).toMatch(/filter of ships was gone/);
     expect(await filters()).toEqual(before);
     keeper.close();
+  });
+
+  does('removes the filter of a Bay in a container that is gone, as are its ships', async () => {
+    const before = await filters();
+    const engine = await ships.engine();
+    const shipNetwork = await findNetwork(engine, ships.options.network, soon());
+    if (!shipNetwork) throw new Error('the network is gone');
+    const gone = { deploymentId: 'gone', bayContainerId: 'gone' };
+    await setFilter({ engine, image: TEST_IMAGE, shipNetwork, allow: [], ...gone }, soon());
+    expect(await filters()).toHaveLength(4);
+    await ships.anotherDriver().check(soon());
+    expect(await filters()).toEqual(before);
   });
 
   describe('where another deployment filters it', () => {
@@ -88,5 +102,6 @@ function over(subject: TestEngine): void {
       expect(await filtersOf(ships, network)).toHaveLength(tables);
     }
     await docker.getNetwork(network).remove();
+    await removeFilters(ships, network);
   });
 }
