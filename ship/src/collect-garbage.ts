@@ -24,12 +24,5 @@ export function createCollector(): (bytes: number) => void {
 
 function openCollector(): (options: { type: 'minor' }) => void {
   setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as (options?: { type: 'minor' }) => void;
-  // Buffers count for V8 as if they were of the old generation, and have all of it marked every 10 MB of output. A second
-  // thread for 8 MB of objects costs more than it takes over, a sixth of the time of much output on two processors. It is
-  // switched off while nothing is being marked, for which a whole collection makes sure; and not at the agent's start,
-  // since V8 refuses code caches that were made under other flags.
-  collect();
-  setFlagsFromString('--no-concurrent-marking');
-  return collect;
+  return runInNewContext('gc') as (options: { type: 'minor' }) => void;
 }
