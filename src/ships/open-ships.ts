@@ -34,7 +34,7 @@ export interface OpenShips {
   close(): void;
 }
 
-/** A start also waits, for disks and for the engine: on one processor two of them are done sooner than one after the other. */
+/** A start also waits, for disks and for the engine, and leaves its processor to another meanwhile. */
 const LEAST_AT_ONCE = 2;
 
 /** Puts together what looks after ships. Nothing acts before it is asked to. */

@@ -5,7 +5,7 @@ export const HOLD_MS = 5_000;
 
 /**
  * Lets so many starts go on at once; the others wait, first come, first served. A start is work for processors: sixteen at
- * once on two of them all answered after 6.5 s; two by two the last did after 5.9 s, and half of them before 3 s.
+ * once on two of them all answered after 6.5 s; by turns the last did after 5.3 s, and half of them within 3.9 s.
  */
 export class StartGate {
   readonly #limit: () => number;

@@ -54,7 +54,10 @@ export async function createClaim(
   try {
     await waitOrUndo(making, patience, {
       undo: () => removeClaim(cluster, shipId, options),
-      failed: (error) => options.logger.warn({ shipId, err: error }, 'a claim that came too late may be left'),
+      failed: (error) => {
+        if (isKubeError(error, 409)) return; // it was there before, and none was made
+        options.logger.warn({ shipId, err: error }, 'a claim that came too late may be left');
+      },
     });
   } catch (error) {
     if (!patience.aborted || signal.aborted) throw error;
