@@ -57,7 +57,7 @@ async function buildAgent() {
     // Names stay, so that stack traces in a ship's log can be read.
     minifyWhitespace: true,
     minifySyntax: true,
-    external: ['zeromq', 'node-pty', '*.node'],
+    external: ['node-pty', '*.node'],
     // As require(): a script from a code cache has no dynamic import.
     supported: { 'dynamic-import': false },
     define: {

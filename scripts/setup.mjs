@@ -31,7 +31,7 @@ function checkNode() {
 /** Loads each of them; better-sqlite3, of which src/store/sqlite.ts tells the versions, does so with its first database. */
 function nativesWork() {
   const sqlite = Number(process.versions.napi) >= 10 ? 'better-sqlite3' : 'better-sqlite3-12';
-  const load = `new (require('${sqlite}'))(':memory:'); require('node-pty'); require('zeromq');`;
+  const load = `new (require('${sqlite}'))(':memory:'); require('node-pty');`;
   return works(process.execPath, ['-e', load], { cwd: root });
 }
 
@@ -54,7 +54,7 @@ function ensureNpmPackages() {
   }
   if (!nativesWork())
     fail(
-      'The native npm packages (better-sqlite3, node-pty, zeromq) were not built; g++, make and python3 are needed for that.',
+      'The native npm packages (better-sqlite3, node-pty) were not built; g++, make and python3 are needed for that.',
       3,
     );
   remember('npm', `${lock} ${process.versions.modules}`);

@@ -1,25 +1,19 @@
-import type { Dealer, Subscriber } from 'zeromq';
 import { Wire, type KernelReply, type RequestType } from './wire.js';
+import { ZmtpSocket, type ZmtpSocketOptions } from './zmtp/zmtp-socket.js';
 
 /** Ports of the connection file; over ipc each is the number behind the path. */
 const PORTS = { shell: 1, iopub: 2, stdin: 3, control: 4, heartbeat: 5 } as const;
-
-/** Messages of iopub that wait in native memory, each at most 256 KiB of output, while the log waits for the disk. */
-const RECEIVE_HIGH_WATER_MARK = 32;
-
-/** Between two tries to reach a socket that the kernel has not made yet. */
-const RECONNECT_INTERVAL_MS = 10;
 
 export interface ChannelsOptions {
   /** Where the sockets lie, without "-<port>"; the agent's side of the shared directory. */
   readonly path: string;
   readonly key: string;
   /**
-   * Our launcher's publisher waits when the subscriber does, so a bounded queue here makes the kernel wait for the disk.
-   * A stock publisher would drop instead: there the queue is unbounded, and all that the kernel sends is taken.
+   * Our launcher's publisher waits when the subscriber does: what is not read here makes the kernel wait for the disk.
+   * A stock publisher would drop instead: there all that the kernel sends is taken, and waits in memory.
    */
   readonly bounded: boolean;
-  /** Told of messages that are none, or are not signed (they are dropped), and of messages that could not be sent. */
+  /** Told of messages that are none, are too large, or are not signed (they are dropped), and of a peer that is no kernel. */
   readonly onFault: (error: unknown) => void;
 }
 
@@ -54,90 +48,54 @@ export function socketPaths(path: string): string[] {
 /** The four channels to a kernel. No heartbeat: the end of the kernel's process is the sign. */
 export class Channels {
   readonly #wire: Wire;
-  readonly #shell: Dealer;
-  readonly #control: Dealer;
-  readonly #stdin: Dealer;
-  readonly #iopub: Subscriber;
-  readonly #onFault: (error: unknown) => void;
-  #closed = false;
-
-  private constructor(
-    wire: Wire,
-    onFault: (error: unknown) => void,
-    sockets: { shell: Dealer; control: Dealer; stdin: Dealer; iopub: Subscriber },
-  ) {
-    this.#wire = wire;
-    this.#onFault = onFault;
-    this.#shell = sockets.shell;
-    this.#control = sockets.control;
-    this.#stdin = sockets.stdin;
-    this.#iopub = sockets.iopub;
-  }
+  readonly #options: ChannelsOptions;
+  readonly #shell: ZmtpSocket;
+  readonly #control: ZmtpSocket;
+  readonly #stdin: ZmtpSocket;
+  readonly #iopub: ZmtpSocket;
 
   /** Connects; the kernel need not be there yet. Close it. */
-  static async open(options: ChannelsOptions, handlers: ChannelHandlers): Promise<Channels> {
-    // A native module: loaded with the first kernel, not with the agent.
-    const { Dealer, Subscriber } = await import('zeromq');
-    const wire = new Wire(options.key);
+  constructor(options: ChannelsOptions, handlers: ChannelHandlers) {
+    this.#options = options;
+    this.#wire = new Wire(options.key);
+    this.#iopub = this.#open('iopub', handlers.iopub, { type: 'SUB', bounded: options.bounded });
     // One identity for all: the kernel sends input requests to the identity that asked on shell.
-    const dealer = { linger: 0, reconnectInterval: RECONNECT_INTERVAL_MS, routingId: wire.nextId() };
-    const channels = new Channels(wire, options.onFault, {
-      shell: new Dealer(dealer),
-      control: new Dealer(dealer),
-      stdin: new Dealer(dealer),
-      iopub: new Subscriber({
-        linger: 0,
-        reconnectInterval: RECONNECT_INTERVAL_MS,
-        receiveHighWaterMark: options.bounded ? RECEIVE_HIGH_WATER_MARK : 0,
-      }),
-    });
-    channels.#connect(options.path, handlers);
-    return channels;
+    const dealer = { type: 'DEALER', bounded: true, identity: this.nextId(), after: this.#iopub.connected } as const;
+    this.#shell = this.#open('shell', handlers.shell, dealer);
+    this.#stdin = this.#open('stdin', handlers.stdin, dealer);
+    this.#control = this.#open('control', () => undefined, dealer);
   }
 
-  #connect(path: string, handlers: ChannelHandlers): void {
-    this.#iopub.subscribe();
-    this.#iopub.connect(`ipc://${path}-${PORTS.iopub}`);
-    this.#shell.connect(`ipc://${path}-${PORTS.shell}`);
-    this.#stdin.connect(`ipc://${path}-${PORTS.stdin}`);
-    this.#control.connect(`ipc://${path}-${PORTS.control}`);
-    void this.#read(this.#iopub, handlers.iopub);
-    void this.#read(this.#shell, handlers.shell);
-    void this.#read(this.#stdin, handlers.stdin);
-    void this.#read(this.#control, () => undefined);
+  #open(
+    channel: keyof typeof PORTS,
+    handle: (message: KernelReply) => Promise<void> | undefined,
+    options: Pick<ZmtpSocketOptions, 'type' | 'bounded' | 'identity' | 'after'>,
+  ): ZmtpSocket {
+    const onMessage = (frames: readonly Buffer[]): Promise<void> | undefined => {
+      let message;
+      try {
+        message = this.#wire.decode(frames);
+      } catch (error) {
+        this.#options.onFault(error);
+        return undefined;
+      }
+      return handle(message);
+    };
+    const path = `${this.#options.path}-${PORTS[channel]}`;
+    return new ZmtpSocket({ ...options, path, onMessage, onFault: this.#options.onFault });
   }
 
   nextId(): string {
     return this.#wire.nextId();
   }
 
-  /** Never waits: the kernel is asked one thing at a time, far below the socket's high-water mark. */
+  /** Never waits: the kernel is asked one thing at a time. */
   send(channel: 'shell' | 'control' | 'stdin', id: string, type: RequestType, content: object): void {
-    if (this.#closed) return;
     const socket = channel === 'shell' ? this.#shell : channel === 'control' ? this.#control : this.#stdin;
-    socket.send(this.#wire.encode(id, type, content)).catch((error: unknown) => {
-      if (!this.#closed) this.#onFault(error);
-    });
+    socket.send(this.#wire.encode(id, type, content));
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
     for (const socket of [this.#shell, this.#control, this.#stdin, this.#iopub]) socket.close();
-  }
-
-  async #read(socket: Dealer | Subscriber, handle: (message: KernelReply) => Promise<void> | undefined): Promise<void> {
-    for await (const frames of socket) {
-      let message;
-      try {
-        message = this.#wire.decode(frames);
-      } catch (error) {
-        this.#onFault(error);
-        continue;
-      }
-      const held = handle(message);
-      if (held) await held;
-      if (this.#closed) return;
-    }
   }
 }

@@ -64,7 +64,7 @@ export async function launch(options: LaunchOptions): Promise<Launched> {
   process.stdin?.on('error', options.onFault);
   process.stdin?.end(toConnectionFile(inside, key));
 
-  const channels = await Channels.open(
+  const channels = new Channels(
     { path: outside, key, bounded: variant === 'shipyard', onFault: options.onFault },
     options.handlers,
   );
