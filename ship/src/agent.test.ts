@@ -219,7 +219,7 @@ describe('the agent', () => {
     await until(() => seen.length === 1);
     expect(seen[0]!.event).toMatchObject({ $case: 'snapshot', value: { sessions: [{ sessionId: 's', uid: 1001 }] } });
     void drain(clients.executions.startExecution(command('a'))).catch(() => undefined);
-    await until(() => bench.commands.begun.length === 1);
+    await until(() => seen.some(({ event }) => event?.$case === 'execution'));
     bench.commands.work('a').finish();
     await until(() =>
       seen.some(({ event }) => event?.$case === 'execution' && event.value.state === ExecutionState.ENDED),

@@ -1,9 +1,14 @@
-import type { Kernel } from '../../proto/gen/shipyard/execution/v1/execution.js';
+import { ExecutionState, type Kernel } from '../../proto/gen/shipyard/execution/v1/execution.js';
 import type { BoundSession, WatchEvent, WatchedExecution } from '../../proto/gen/shipyard/ship/v1/ship.js';
 import type { Clock, Timer } from './executions/clock.js';
 
 /** How often watchers hear of sessions with unfinished executions. */
 const ACTIVITY_MS = 10_000;
+/**
+ * How long changes wait for others: a message for each would take a small cell a sixth of its time. What began and ended
+ * meanwhile is not told at all.
+ */
+const GATHER_MS = 100;
 
 export interface WatchDeps {
   readonly clock: Clock;
@@ -18,46 +23,60 @@ export interface WatchDeps {
 }
 
 /**
- * What the ship does, as it changes: a snapshot, then changes, until the signal aborts or the ship stops. A watcher that is slow receives the
- * newest state of each execution and kernel once, so that it costs no more than there is.
+ * What the ship does: a snapshot, then what changed, until the signal aborts or the ship stops. A watcher receives the newest
+ * state of each execution and kernel once, so that a slow one costs no more than there is.
  */
 export async function* watch(deps: WatchDeps, signal: AbortSignal): AsyncGenerator<WatchEvent, void, undefined> {
   const executions = new Map<string, WatchedExecution>();
   const kernels = new Map<string, Kernel>();
+  /** Executions that the watcher believes to go on. */
+  const told = new Set<string>();
   let activityDue = false;
+  let isDue = false;
   let wake: () => void = () => undefined;
+  const tell = (): void => {
+    isDue = true;
+    wake();
+  };
+  let gathering: Timer | undefined;
+  const gather = (): void => void (gathering ??= deps.clock.setTimer(GATHER_MS, tell));
   const unsubscribe = [
     deps.onExecution((execution) => {
-      executions.set(`${execution.sessionId}\0${execution.executionId}`, execution);
-      wake();
+      executions.set(nameOf(execution), execution);
+      gather();
     }),
     deps.onKernel((kernel) => {
       kernels.set(kernel.sessionId, kernel);
-      wake();
+      gather();
     }),
   ];
   let timer: Timer;
   const tick = (): void => {
     activityDue = true;
-    wake();
+    tell();
     timer = deps.clock.setTimer(ACTIVITY_MS, tick);
   };
   timer = deps.clock.setTimer(ACTIVITY_MS, tick);
-  const onAbort = (): void => wake();
-  for (const each of [signal, deps.stopping]) each.addEventListener('abort', onAbort);
+  for (const each of [signal, deps.stopping]) each.addEventListener('abort', tell);
   try {
     const snapshot = { executions: deps.executions(), kernels: [...deps.kernels()], sessions: deps.sessions() };
+    for (const execution of snapshot.executions) told.add(nameOf(execution));
     yield { event: { $case: 'snapshot', value: snapshot } };
     for (;;) {
       signal.throwIfAborted();
-      const idle = executions.size === 0 && kernels.size === 0 && !activityDue;
-      if (idle && deps.stopping.aborted) return;
-      if (idle)
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      for (const value of taken(executions)) yield { event: { $case: 'execution', value } };
+      const isLast = deps.stopping.aborted;
+      if (!isDue && !isLast) await new Promise<void>((resolve) => (wake = resolve));
+      isDue = false;
+      gathering?.cancel();
+      gathering = undefined;
+      for (const value of taken(executions)) {
+        const name = nameOf(value);
+        if (value.state !== ExecutionState.ENDED) told.add(name);
+        else if (!told.delete(name)) continue;
+        yield { event: { $case: 'execution', value } };
+      }
       for (const value of taken(kernels)) yield { event: { $case: 'kernel', value } };
+      if (isLast) return;
       if (!activityDue) continue;
       activityDue = false;
       const sessionIds = [...new Set(deps.executions().map(({ sessionId }) => sessionId))];
@@ -65,9 +84,14 @@ export async function* watch(deps: WatchDeps, signal: AbortSignal): AsyncGenerat
     }
   } finally {
     timer.cancel();
-    for (const each of [signal, deps.stopping]) each.removeEventListener('abort', onAbort);
+    gathering?.cancel();
+    for (const each of [signal, deps.stopping]) each.removeEventListener('abort', tell);
     for (const end of unsubscribe) end();
   }
+}
+
+function nameOf({ sessionId, executionId }: WatchedExecution): string {
+  return `${sessionId}\0${executionId}`;
 }
 
 /** Takes what is there out, one by one; what comes meanwhile comes too. */
