@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Cause, type Ended, ExecutionEvent } from '../../../proto/gen/shipyard/execution/v1/execution.js';
+import { Cause, type Ended, ExecutionEvent, Started } from '../../../proto/gen/shipyard/execution/v1/execution.js';
 import { random } from '../../../proto/rpc/testing/random.js';
 import { encodeEvent } from './event-encoding.js';
 import { ExecutionLog, MEMORY_BYTES } from './execution-log.js';
@@ -56,6 +56,30 @@ describe('ExecutionLog', () => {
     await clock.advance(5);
     await settle();
     expect(ofLasting).toEqual([1]);
+  });
+
+  it('gives readers the beginning of short work along with what follows, or a moment later where nothing does', async () => {
+    const clock = new FakeClock();
+    await using bench = new LogBench({ clock });
+    const [short, printing, lasting] = [bench.log(1), bench.log(2), bench.log(3)] as const;
+    const seen = [short, printing, lasting].map((log) => {
+      log.appendQueued(0, new Date(), true);
+      void log.append({ $case: 'started', value: Started.fromPartial({}) });
+      const sequences: number[] = [];
+      void (async () => {
+        for await (const event of log.read(1)) sequences.push(ExecutionEvent.decode(event).sequence);
+      })();
+      return sequences;
+    });
+    await settle();
+    expect(seen).toEqual([[], [], []]);
+    short.end(END);
+    void printing.output('stdout', Buffer.from('a'));
+    await settle();
+    expect(seen).toEqual([[1, 2, 3], [1, 2, 3], []]);
+    await clock.advance(2);
+    await settle();
+    expect(seen[2]).toEqual([1, 2]);
   });
 
   it('numbers events from 1 without gaps and ends once', async () => {

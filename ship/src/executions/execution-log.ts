@@ -23,6 +23,8 @@ const WRITE_BYTES = 128 * 1024;
 const WRITE_DELAY_MS = 50;
 /** How long readers may wait for what comes before an end that is near. */
 const NEAR_END_MS = 5;
+/** How long readers may wait for `queued` and `started` of work that may be over in a moment, to get it all at once. */
+const BEGINNING_MS = 2;
 
 /** UTF-8 bytes of could_not_start.reason. */
 export const MAX_REASON_BYTES = 200;
@@ -78,7 +80,8 @@ export class ExecutionLog {
   #writeTimer: Timer | undefined;
   #roomWaiters: (() => void)[] = [];
   readonly #readers = new Set<() => void>();
-  #nearEnd: Timer | undefined;
+  /** While it runs readers wait for what is about to come. */
+  #held: { readonly until: 'begun' | 'ended'; readonly timer: Timer } | undefined;
   #endSequence: number | undefined;
   #settle: () => void = () => undefined;
   /** Resolves after the end, once everything is on disk (or lost, where there is no room). */
@@ -93,9 +96,10 @@ export class ExecutionLog {
     this.#nextSequence = firstSequence;
     this.#windowFirst = firstSequence;
     this.#reserved = firstSequence - 1 + RESERVED_BLOCK;
-    this.#coalescer = new OutputCoalescer(deps.clock, (stream, bytes, isText) =>
-      this.#push(encodeOutput(this.#takeSequence(), this.#elapsedUs(), stream, bytes, isText)),
-    );
+    this.#coalescer = new OutputCoalescer(deps.clock, (stream, bytes, isText) => {
+      this.#begun();
+      this.#push(encodeOutput(this.#takeSequence(), this.#elapsedUs(), stream, bytes, isText));
+    });
     this.settled = new Promise((resolve) => (this.#settle = resolve));
   }
 
@@ -140,12 +144,18 @@ export class ExecutionLog {
     if (event.$case === 'stdout' || event.$case === 'stderr' || event.$case === 'pty')
       return this.output(event.$case, bytesOf(event.value));
     this.#coalescer.flush();
+    if (event.$case !== 'started') this.#begun();
     for (const part of splitLarge(event)) this.#pushEvent(part);
     return this.#room();
   }
 
-  /** `queued`, which is the log's own. */
-  appendQueued(ahead: number, createTime: Date): void {
+  /**
+   * `queued`, which is the log's own.
+   *
+   * @param isShort whether the work may be over in a moment: each time a reader is woken takes as long as a small cell
+   */
+  appendQueued(ahead: number, createTime: Date, isShort = false): void {
+    if (isShort) this.#hold('begun', BEGINNING_MS);
     this.#pushEvent({ $case: 'queued', value: { ahead, createTime } });
   }
 
@@ -157,18 +167,33 @@ export class ExecutionLog {
 
   /** The last event is a moment away: readers get what comes before it along with it, which wakes each of them once less. */
   endIsNear(): void {
-    if (this.ended) return;
-    this.#nearEnd ??= this.deps.clock.setTimer(NEAR_END_MS, () => {
-      this.#nearEnd = undefined;
+    if (!this.ended) this.#hold('ended', NEAR_END_MS);
+  }
+
+  #hold(until: 'begun' | 'ended', ms: number): void {
+    if (this.#held?.until === until) return;
+    this.#letGo();
+    const timer = this.deps.clock.setTimer(ms, () => {
+      this.#letGo();
       this.#wakeReaders();
     });
+    this.#held = { until, timer };
+  }
+
+  #letGo(): void {
+    this.#held?.timer.cancel();
+    this.#held = undefined;
+  }
+
+  /** There is more to tell than that it was started. */
+  #begun(): void {
+    if (this.#held?.until === 'begun') this.#letGo();
   }
 
   /** Appends the last event. Only the first call counts. */
   end(given: Ended): void {
     if (this.ended) return;
-    this.#nearEnd?.cancel();
-    this.#nearEnd = undefined;
+    this.#letGo();
     const ended = withShortReason(given);
     this.#coalescer.end();
     const sequence = this.#takeSequence();
@@ -218,7 +243,7 @@ export class ExecutionLog {
       let ahead: Promise<StoredBatch | undefined> | undefined;
       for (;;) {
         signal?.throwIfAborted();
-        if (next > this.lastSequence) {
+        if (next > this.lastSequence || this.#held) {
           if (this.ended) return;
           await new Promise<void>((resolve) => {
             reader.wake = resolve;
@@ -298,7 +323,7 @@ export class ExecutionLog {
   }
 
   #wakeReaders(): void {
-    if (this.#readers.size === 0 || this.#nearEnd) return;
+    if (this.#readers.size === 0 || this.#held) return;
     const waiting = [...this.#readers];
     this.#readers.clear();
     for (const wake of waiting) wake();

@@ -309,7 +309,7 @@ export class ExecutionRegistry {
       onChange: () => this.#tell(entry),
     });
     entry.task = task;
-    log.appendQueued(ahead, new Date(entry.accepted.createMs));
+    log.appendQueued(ahead, new Date(entry.accepted.createMs), kind === 'CELL' && ahead === 0);
     this.#tell(entry);
     if (kind === 'CELL') session.queue.add(task);
     else void task.run();
