@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AgentConfig } from '../config.js';
 
@@ -10,10 +10,13 @@ export class OomWatch {
   /** Kills up to this one are told, or happened in work that they did not end. */
   private explained = 0;
 
-  private readonly file: string | undefined;
+  /** Open for the life of the agent: it is read for every cell. */
+  private readonly file: number | undefined;
+  private readonly text = Buffer.alloc(4096);
 
   constructor(cgroup: AgentConfig['cgroup']) {
-    this.file = cgroup === 'container' ? OF_CONTAINER.find((file) => existsSync(file)) : fileOf(cgroup);
+    const path = cgroup === 'container' ? OF_CONTAINER.find((file) => existsSync(file)) : fileOf(cgroup);
+    this.file = path === undefined ? undefined : openIfThere(path);
   }
 
   /** Kills so far; taken when work begins. */
@@ -32,11 +35,20 @@ export class OomWatch {
   private read(): number {
     if (this.file === undefined) return 0;
     try {
-      const text = readFileSync(this.file, 'utf8');
+      const bytes = readSync(this.file, this.text, 0, this.text.length, 0);
+      const text = this.text.toString('latin1', 0, bytes);
       return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
     } catch {
       return 0; // the cgroup is being removed with the ship: no evidence
     }
+  }
+}
+
+function openIfThere(path: string): number | undefined {
+  try {
+    return openSync(path, 'r');
+  } catch {
+    return undefined; // as where it cannot be read
   }
 }
 
