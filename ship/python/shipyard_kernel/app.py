@@ -17,7 +17,7 @@ with levers.without_unneeded():
     from traitlets import Type
     from traitlets.config import Config
 
-    from . import direct, names, once, own_streams, packing, plain, streams
+    from . import direct, names, once, own_streams, packing, plain, streams, tokens
     from .shell import ZMQInteractiveShell
 
 
@@ -208,6 +208,7 @@ class ShipKernelApp(kernelapp.IPKernelApp):
         levers.pull("packing", packing.install, self.session)
         levers.pull("copied messages", levers.copy_messages, self.session)
         levers.pull("names", names.install, self.shell)
+        levers.pull("tokens", tokens.install, self.shell)
         levers.pull("once", once.install, self.shell)
         levers.pull("plain values", plain.install, self.shell)
         levers.pull("quiet log", levers.log_what_is_shown, self)

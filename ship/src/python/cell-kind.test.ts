@@ -262,6 +262,43 @@ describe.each(testPythons())('a Python cell, %s', (_name, python) => {
     expect((await sessions.run(nested.join('\n'))).log.text()).toBe('hello\n');
   });
 
+  it.each([
+    ['x = %pwd\nx', 'workspace'],
+    ['x = \\\n  %pwd\nx', 'workspace'],
+    ['x = !echo hello\nx', 'hello'],
+    ['for n in (1, 2):\n  %cd -q .\n%pwd', 'workspace'],
+    ['if True:\n  !true\n%pwd', 'workspace'],
+    [',max a b', "'b'"],
+    [';str a b', "'a b'"],
+    ['/str 7', "'7'"],
+    ['%pwd', 'workspace'],
+    ['7 % 4', '3'],
+    ['"%d!" % 5', '5!'],
+  ])('knows the syntax of IPython from that of Python: %j', async (code, shown) => {
+    const { log } = await sessions.run(code);
+    expect(log.of('error')).toEqual([]);
+    expect(JSON.stringify(log.of('result'))).toContain(shown);
+  });
+
+  it('reads a cell by a transformer of tokens that the code has added', async () => {
+    await sessions.run(
+      'from IPython.core.inputtransformer2 import TokenTransformBase\n' +
+        'class Answer(TokenTransformBase):\n' +
+        '  @classmethod\n  def find(cls, lines):\n' +
+        '    for line in lines:\n      for token in line:\n        if token.string == "answer": return cls(token.start)\n' +
+        '  def transform(self, lines): return ["42\\n"]\n' +
+        'get_ipython().input_transformer_manager.token_transformers.append(Answer)',
+    );
+    expect(JSON.stringify((await sessions.run('answer')).log.of('result'))).toContain('42');
+    await sessions.run('get_ipython().input_transformer_manager.token_transformers.pop()');
+  });
+
+  it('tells of wrong indentation by the line of the cell', async () => {
+    const { log } = await sessions.run('if 1:\n    1\n  2');
+    expect(log.of('error')[0]?.name).toBe('IndentationError');
+    expect(JSON.stringify(log.of('error'))).toMatch(/In ?\[\d+\].*line 3/);
+  });
+
   it('runs shell lines and still lets the user import what the kernel itself does without', async () => {
     const { log, end } = await sessions.run('!echo from the shell\nimport jedi, debugpy\nprint("imported")');
     expect(end.outcome).toEqual(COMPLETED);
