@@ -11,7 +11,9 @@ import sys
 import zmq
 from zmq.eventloop.zmqstream import ZMQStream
 
-_POLLIN = int(zmq.POLLIN)
+from . import frames
+
+_POLLIN, _NOBLOCK = int(zmq.POLLIN), int(zmq.NOBLOCK)
 
 
 class DirectStream(ZMQStream):
@@ -19,9 +21,28 @@ class DirectStream(ZMQStream):
         if callback or self._send_callback or not self._send_queue.empty():
             super().send_multipart(msg, flags, copy, track, callback, **kwargs)
             return
-        self.socket.send_multipart(msg, copy=copy)
+        if copy is True and not flags:
+            frames.send(self.socket, msg)
+        else:
+            self.socket.send_multipart(msg, flags, copy=copy)
         # Sending may take the sign that something came, and there is no second one.
         if self.socket.get(zmq.EVENTS) & _POLLIN:
+            self.io_loop.add_callback(self._handle_events, self.socket, 0)
+
+    def _handle_events(self, fd, events):
+        callback = self._recv_callback
+        if not callback or not self.socket or self._flushed or self.sending():
+            super()._handle_events(fd, events)
+            return
+        try:
+            msg = self.socket.recv_multipart(_NOBLOCK, copy=self._recv_copy)
+        except zmq.Again:
+            return
+        except zmq.ZMQError:
+            super()._handle_events(fd, events)  # which says what is wrong
+            return
+        self._run_callback(callback, msg)
+        if self.socket and self.socket.get(zmq.EVENTS) & _POLLIN:
             self.io_loop.add_callback(self._handle_events, self.socket, 0)
 
     def flush(self, flag=zmq.POLLIN | zmq.POLLOUT, limit=None):
@@ -32,7 +53,7 @@ class DirectStream(ZMQStream):
 
 def install(kernelapp):
     """The application's streams are made of this class."""
-    for name in ("_send_queue", "_send_callback"):
+    for name in ("_send_queue", "_send_callback", "_recv_callback", "_recv_copy", "_flushed"):
         if name not in ZMQStream.__annotations__:
             raise AttributeError(name)
     kernelapp.ZMQStream = DirectStream
@@ -45,12 +66,12 @@ def receive(kernel):
     work = kernel.shell_main
     loop = kernel.io_loop.asyncio_loop
     context = contextvars.copy_context()
-    running = set()
+    running = []
 
     def take(msg):
         # Not by the loop, which may have a task factory of the user's.
         task = asyncio.Task(work(None, msg), loop=loop, context=context)
-        running.add(task)
-        task.add_done_callback(running.discard)
+        # The loop itself does not hold a task that waits. Those that are done go here: to be told of it costs a turn.
+        running[:] = (*(each for each in running if not each.done()), task)
 
     kernel.shell_stream.on_recv(take, copy=False)
