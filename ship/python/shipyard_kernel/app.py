@@ -65,6 +65,8 @@ class ShipKernel(IPythonKernel):
     def _publish_status(self, status, channel, parent=None):
         if status != "busy" or channel != "shell":
             super()._publish_status(status, channel, parent)
+            if channel == "shell":
+                self._rest()
             return
         content = {
             "execution_state": status,
@@ -74,6 +76,24 @@ class ShipKernel(IPythonKernel):
         }
         parent = parent or self.get_parent(channel)
         self.session.send(self._iopub_in_time, "status", content, parent=parent, ident=self._topic("status"))
+
+    def _end(self):
+        """The cell's code has ended."""
+        capture = streams.CellStream.capture
+        if hasattr(self.iopub_thread, "main_sends"):
+            # An exception of a signal handler in the middle of a message would leave half of it in the socket.
+            self.iopub_thread.main_sends = interrupts.nothing_breaks_in()
+        if capture:
+            capture.end_cell()
+        cells.leave()
+
+    def _rest(self):
+        """All is said of the request; tasks of the user's may run from here on."""
+        if hasattr(self.iopub_thread, "main_sends"):
+            self.iopub_thread.main_sends = False
+        capture = streams.CellStream.capture
+        if capture:
+            capture.disarm()
 
     def set_parent(self, ident, parent, channel="shell"):
         super().set_parent(ident, parent, channel)
@@ -134,10 +154,7 @@ class ShipKernel(IPythonKernel):
             }
         if children.is_child():
             children.leave()
-        capture = streams.CellStream.capture
-        if capture:
-            capture.end_cell()
-        cells.leave()
+        self._end()
         return reply
 
     def _input_request(self, prompt, ident, parent, password=False):

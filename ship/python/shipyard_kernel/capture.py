@@ -85,6 +85,17 @@ class Capture:
                 self.armed = True
                 self._timer.start()
 
+    def disarm(self):
+        """The cell is over: a timer that has nothing to do need not wake anybody."""
+        with interrupts.held:
+            if not self.armed:
+                return
+            # In this order: who writes in between sees that it is not armed, or is seen here.
+            self._timer.stop()
+            self.armed = False
+            if getattr(self.publisher, "queued", True) or any(stream.pending for stream in self.streams):
+                self.arm()
+
     def _tick(self):
         # Runs in the publisher's thread, which must never wait for room: it is the one that makes room.
         self.armed = False
@@ -98,7 +109,8 @@ class Capture:
     def begin_cell(self, cell):
         for stream in self.streams:
             with stream.lock:
-                stream.drain(stream.pipe)
+                if stream.unread():
+                    stream.drain(stream.pipe)
                 stream.pipe.cell = cell
         self.armed = self.armed and self._timer.is_there()
         self.arm()
@@ -113,14 +125,16 @@ class Capture:
 
     def _change_pipe(self, stream):
         old = stream.pipe
+        # Before its last writer goes, which would wake the thread that reads.
+        self._ignore(old)
         try:
             stream.pipe = self._open(stream, cells.IDLE)
         except OSError:
             # The user's code has all descriptors. With the old pipe, only what outlives a cell cannot be told from the next.
-            stream.drain(old)
+            if not stream.drain(old):
+                self._epoll.register(old.fd, select.EPOLLIN)
             old.cell = cells.IDLE
             return
-        self._ignore(old)
         if stream.drain(old):
             self._close(old)
         else:

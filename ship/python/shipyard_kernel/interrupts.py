@@ -4,6 +4,7 @@ Stock ipykernel lets it strike anywhere in the handling of a request. Between th
 the reply, and the client waits for ever.
 """
 
+import _signal
 import asyncio
 import contextlib
 import os
@@ -13,6 +14,11 @@ import time
 
 _OURS = os.path.dirname(__file__)
 _main = threading.main_thread().ident
+
+# Without the enumerations around them, which cost ten times as much: they are called for every cell.
+_set_handler, _get_handler = _signal.signal, _signal.getsignal
+_SIGINT = int(signal.SIGINT)
+_SIGNALS = tuple(map(int, signal.valid_signals()))
 
 #: Ignored by default, so that one that comes too late, or in a child, does nothing.
 _NUDGE = signal.SIGURG
@@ -31,9 +37,15 @@ class Interrupts:
         self._tasks = None
         #: A stretch of our own that must not be cut in two: `with interrupts.held:`. May be nested.
         self.held = _Held(self)
+        self._handler = self._on_signal
+        self._harmless = frozenset(map(id, (self._handler, _do_nothing, int(signal.SIG_DFL), int(signal.SIG_IGN), None)))
 
     def install(self):
-        signal.signal(signal.SIGINT, self._on_signal)
+        _set_handler(_SIGINT, self._handler)
+
+    def nothing_breaks_in(self):
+        """Whether no signal has a handler of the user's, which could raise an exception anywhere."""
+        return self._harmless.issuperset(map(id, map(_get_handler, _SIGNALS)))
 
     def watch(self):
         """Sees to it that an interrupt strikes at once also where it came just before a blocking call.

@@ -165,6 +165,11 @@ class CellStream(cells.OfCell, OutStream):
             line, self._line = self._line, b""
             self._write_out(line)
 
+    def unread(self):
+        """Whether something is in the pipe. Call with the lock held."""
+        _ioctl(self.pipe.fd, _FIONREAD, self._count, True)
+        return self._count != _NOTHING
+
     def drain(self, pipe, limit=None):
         """Takes what is in the pipe now. Call with the lock held. True at the end: nobody can write to it any more."""
         with interrupts.held:

@@ -14,6 +14,7 @@ class Timer:
         # Keeps the interpreter's lock: the calls are shorter than to get it back would take.
         self._libc = ctypes.PyDLL(None, use_errno=True)
         self._interval_and_value = (ctypes.c_long * 4)(0, 0, 0, int(seconds * 1e9))
+        self._never = (ctypes.c_long * 4)()
         self._left = (ctypes.c_long * 4)()
         self._fd = -1
         self._make()
@@ -27,6 +28,9 @@ class Timer:
             self._set()
         except OSError:
             self._publisher.schedule(self._on_time)  # no descriptor is left: at once, then
+
+    def stop(self):
+        self._libc.timerfd_settime(self._fd, 0, ctypes.byref(self._never), None)
 
     def is_there(self):
         """False once the user's code has closed it: what it was started for would never come."""

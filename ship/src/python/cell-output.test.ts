@@ -162,6 +162,73 @@ for fd in os.listdir("/proc/self/fd"):
     await background.printed('from a child\n');
   });
 
+  const LATE = 'read line < go; echo late; echo > done';
+  it.each([
+    ['a child in the background', `import subprocess; subprocess.Popen("${LATE}", shell=True)`],
+    [
+      "a daemon, which is nobody's child",
+      'if not os.fork():\n' +
+        `  if not os.fork(): os.setsid(); os.execvp("sh", ["sh", "-c", "${LATE}"])\n` +
+        '  os._exit(0)\nos.wait()',
+    ],
+    ['a child of a C library', `import ctypes; ctypes.CDLL(None).system(b"(${LATE}) &")`],
+    [
+      'a child of a thread that a cell before it started',
+      `import subprocess; asked.set(); started.wait()`,
+      'import threading, subprocess\nasked, started = threading.Event(), threading.Event()\n' +
+        `def begin():\n  asked.wait(); subprocess.Popen("${LATE}", shell=True); started.set()\n` +
+        'threading.Thread(target=begin).start()',
+    ],
+    [
+      'a descriptor that a thread kept',
+      'import threading\nkept = os.dup(1)\n' +
+        'def late():\n  open("go").read(); os.write(kept, b"late\\n"); open("done", "w").close()\n' +
+        'threading.Thread(target=late).start()',
+    ],
+  ])('of %s never lands in the next cell', async (_what, code, before = '') => {
+    const background = sessions.background();
+    const seen = background.text().split('late\n').length;
+    if (before) await sessions.run(before);
+    const make = 'import os\nfor name in ("go", "done"):\n  if not os.path.exists(name): os.mkfifo(name)\n';
+    const { log: first } = await sessions.run(`${make}${code}\nprint("first")`);
+    const { log: next } = await sessions.run(
+      'print("mine"); open("go", "w").write("now\\n"); open("done").read(); print("mine")',
+    );
+    expect([first.text(), next.text()]).toEqual(['first\n', 'mine\nmine\n']);
+    while (background.text().split('late\n').length === seen) await background.nextOutput();
+  });
+
+  it('of a thread comes complete and in order while cell after cell ends', async () => {
+    const background = sessions.background();
+    await sessions.run(
+      'import threading, time\nover, go = False, threading.Event()\n' +
+        'def count():\n  n = 0; go.wait()\n  while not over:\n    print(f"[{n}]"); n += 1; time.sleep(0.0002)\n  print("counted", n)\n' +
+        'threading.Thread(target=count).start()',
+    );
+    await sessions.run('go.set()');
+    for (let i = 0; i < 200; i++) {
+      const { log } = await sessions.run(`print("a"); print("b", flush=True); print("c")\n${i}`);
+      expect(log.text()).toBe('a\nb\nc\n');
+      expect(JSON.stringify(log.of('result'))).toContain(`"${i}"`);
+    }
+    await sessions.run('over = True');
+    await background.printed('counted');
+    const text = background.text();
+    const counted = text.slice(text.indexOf('[0]\n'));
+    const count = Number(/counted (\d+)/.exec(counted)?.[1]);
+    expect(counted).toContain(Array.from({ length: count }, (_, n) => `[${n}]\n`).join('') + `counted ${count}\n`);
+  });
+
+  it('is complete while the code has a signal handler that could raise', async () => {
+    await sessions.run('import signal\nsignal.signal(signal.SIGUSR1, lambda *_: 1 / 0)');
+    for (let i = 0; i < 20; i++) {
+      const { log } = await sessions.run(`print(${i})\n-${i + 1}`);
+      expect(log.text()).toBe(`${i}\n`);
+      expect(JSON.stringify(log.of('result'))).toContain(`"-${i + 1}"`);
+    }
+    await sessions.run('signal.signal(signal.SIGUSR1, signal.SIG_DFL)');
+  });
+
   it('of a pool belongs to the cell that hands the job over', async () => {
     await sessions.run(
       'from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(1)\npool.submit(print, "a").result()',

@@ -66,6 +66,11 @@ export class RecordedExecution implements ExecutionHandle {
     return there ?? new Promise((resolve) => this.#waiting.push({ matches, resolve }));
   }
 
+  /** Resolves with the next piece of output. */
+  async nextOutput(): Promise<void> {
+    await new Promise<void>((resolve) => (this.#onOutput = resolve));
+  }
+
   /** Resolves once stdout holds the text. */
   async printed(text: string): Promise<void> {
     await new Promise<void>((resolve) => {
