@@ -5,7 +5,7 @@ import type { Method } from './service.js';
 import { StatusError } from './status-error.js';
 
 export interface Around {
-  /** What the rest of the chain sees in place of the call's context: `{ ...ctx, … }`. */
+  /** What the rest of the chain sees in place of the call's context: see withMetadata. */
   readonly ctx?: CallContext;
   /** Called once when the call is over, with what it failed with. Must not throw. */
   readonly end?: (error: StatusError | undefined) => void;

@@ -3,6 +3,7 @@
  * implementation and of its client. A service is implemented once, as a plain object of functions; transports are
  * generic over it.
  */
+import type { Cancellation } from './cancellation.js';
 import type { MessageFns } from './message.js';
 
 export interface MethodDefinitionLike {
@@ -25,16 +26,18 @@ export interface CallContext {
   readonly method: string;
   /** Aborts when the caller leaves, cancels, the call's deadline passes or the server stops; its reason is a StatusError. */
   readonly signal: AbortSignal;
+  /** The same without the cost of an AbortSignal, which is made when somebody asks for it. */
+  readonly cancellation: Cancellation;
   /** Lower-case keys. */
   readonly metadata: Readonly<Record<string, string>>;
   /** Where the call came from, for the log: "grpc 127.0.0.1:4711", "mux …", "http …", "in-process". */
   readonly peer: string;
   /** Monotonic, as performance.now(); undefined where the call has no deadline of its own. */
-  readonly deadlineMs?: number;
+  readonly deadlineMs?: number | undefined;
 }
 
 export interface CallOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: Cancellation;
   readonly timeoutMs?: number;
   readonly metadata?: Readonly<Record<string, string>>;
   /** What the callee's context names as peer; for the in-process transport alone, where the gateway speaks for others. */

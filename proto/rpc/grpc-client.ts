@@ -13,6 +13,7 @@ import {
 import { abandonable } from './abandonable.js';
 import { Abortable } from './abortable.js';
 import { abortReason, deadlineExceeded } from './call.js';
+import type { Cancellation } from './cancellation.js';
 import type { Transport } from './client.js';
 import type { CallOptions } from './definition.js';
 import { fromServiceError, identity, toChannelOptions, toMetadata } from './grpc-common.js';
@@ -101,7 +102,7 @@ function unary(client: Client, method: Method, request: unknown, options: CallOp
       settle(error);
       call.cancel();
     };
-    const onAbort = (): void => fail(abortReason(signal as AbortSignal));
+    const onAbort = (): void => fail(abortReason(signal as Cancellation));
     signal?.addEventListener('abort', onAbort, { once: true });
     if (writable) {
       requests = new RequestPump(method, request as AsyncIterable<unknown>, writable);
@@ -142,7 +143,7 @@ async function* stream(
     answers.abort(failure);
     call.cancel();
   };
-  const onAbort = (): void => fail(abortReason(signal as AbortSignal));
+  const onAbort = (): void => fail(abortReason(signal as Cancellation));
   signal?.addEventListener('abort', onAbort, { once: true });
   requests?.run(fail);
   try {

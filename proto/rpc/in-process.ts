@@ -1,6 +1,7 @@
 /** Calls within the process, without encoding: for the gateway, and for tests. */
 import { Abortable } from './abortable.js';
 import { abortReason, type Call } from './call.js';
+import type { Cancellation } from './cancellation.js';
 import type { Transport } from './client.js';
 import type { CallOptions } from './definition.js';
 import type { Router } from './router.js';
@@ -85,7 +86,7 @@ const CALL_OVER = new StatusError('CANCELLED', 'the call is over');
 const READER_LEFT = new StatusError('CANCELLED', 'the reader left');
 
 /** Cancels the call when the signal aborts. @returns what ends that */
-function follow(signal: AbortSignal | undefined, call: Call): () => void {
+function follow(signal: Cancellation | undefined, call: Call): () => void {
   if (!signal) return () => undefined;
   const onAbort = (): void => call.cancel(abortReason(signal));
   signal.addEventListener('abort', onAbort, { once: true });

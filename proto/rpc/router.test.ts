@@ -1,4 +1,5 @@
 import { around } from './around.js';
+import { withMetadata } from './call.js';
 import { createClient } from './client.js';
 import { inProcess } from './in-process.js';
 import { createRouter, type Interceptor } from './router.js';
@@ -69,7 +70,7 @@ describe('around', () => {
 
   it('hands the handler another context, which keeps the signal', async () => {
     const probe = new Probe();
-    const client = clientOf([around((ctx) => ({ ctx: { ...ctx, metadata: { ...ctx.metadata, who: 'me' } } }))], probe);
+    const client = clientOf([around((ctx) => ({ ctx: withMetadata(ctx, { ...ctx.metadata, who: 'me' }) }))], probe);
     expect((await client.describe(NOTHING)).metadata).toEqual({ who: 'me' });
     expect(probe.contexts[0]?.signal).toBeInstanceOf(AbortSignal);
   });

@@ -2,6 +2,7 @@
  * A connection of its own for streams of files, so that they never hold up small calls. Dialled when it is used, and again
  * when it broke.
  */
+import type { Cancellation } from '../../proto/rpc/cancellation.js';
 import type { Transport } from '../../proto/rpc/client.js';
 import type { CallOptions } from '../../proto/rpc/definition.js';
 import { orAborted } from '../../proto/rpc/or-aborted.js';
@@ -41,14 +42,14 @@ export class FileChannel implements Transport {
   }
 
   /** The connection that is there, or a new one; one that ends as soon as it is dialled says so to the call. */
-  async #open(signal: AbortSignal | undefined): Promise<Connection> {
+  async #open(signal: Cancellation | undefined): Promise<Connection> {
     const known = this.#connection;
     if (known && (await this.#dialled(known, signal)).isOpen) return known;
     if (known) this.#forget(known);
     return this.#dialled((this.#connection ??= this.#dial()), signal);
   }
 
-  async #dialled(dialling: Promise<Connection>, signal: AbortSignal | undefined): Promise<Connection> {
+  async #dialled(dialling: Promise<Connection>, signal: Cancellation | undefined): Promise<Connection> {
     dialling.catch(() => this.#forget(dialling));
     const connection = await (signal ? orAborted(dialling, signal) : dialling);
     if (this.#isClosed) connection.close(); // its calls say so

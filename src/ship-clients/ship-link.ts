@@ -1,6 +1,7 @@
 import { ExecutionServiceDefinition } from '../../proto/gen/shipyard/execution/v1/execution_service.js';
 import { FileServiceDefinition } from '../../proto/gen/shipyard/execution/v1/file_service.js';
 import { ShipServiceDefinition } from '../../proto/gen/shipyard/ship/v1/ship.js';
+import type { Cancellation } from '../../proto/rpc/cancellation.js';
 import { createClient } from '../../proto/rpc/client.js';
 import type { Client } from '../../proto/rpc/definition.js';
 import { isLinkLost } from '../../proto/rpc/link-lost.js';
@@ -101,7 +102,7 @@ export class ShipLink {
    *
    * @throws StatusError SHIP_UNREACHABLE when it has been down for `withinMs`; SHIP_NOT_RUNNING when the link was closed
    */
-  async calls(signal: AbortSignal, withinMs = UNREACHABLE_AFTER_MS): Promise<ShipCalls> {
+  async calls(signal: Cancellation, withinMs = UNREACHABLE_AFTER_MS): Promise<ShipCalls> {
     while (!this.#calls) {
       signal.throwIfAborted();
       if (this.#closed.signal.aborted) throw shipNotRunning();
@@ -134,7 +135,7 @@ export class ShipLink {
   }
 
   /** Lets the session in, once for each incarnation; further calls share the first one's answer. */
-  async bind(lease: Lease, fence: number, signal: AbortSignal): Promise<void> {
+  async bind(lease: Lease, fence: number, signal: Cancellation): Promise<void> {
     const known = this.#bound.get(lease.sessionId);
     if (known === true) return;
     const { sessionId } = lease;
@@ -155,7 +156,7 @@ export class ShipLink {
   }
 
   /** Ends the session in the ship: its executions, kernel and processes. It is bound anew when it comes back. */
-  async endSession(sessionId: string, fence: number, signal: AbortSignal): Promise<void> {
+  async endSession(sessionId: string, fence: number, signal: Cancellation): Promise<void> {
     this.#bound.delete(sessionId);
     await this.repeat(signal, (calls, options) =>
       calls.ship.endSession({ fence: { incarnation: this.incarnation, number: fence }, sessionId }, options),
@@ -165,8 +166,8 @@ export class ShipLink {
 
   /** Runs a call that is safe to repeat, again where the link broke under it. */
   async repeat<T>(
-    signal: AbortSignal,
-    call: (calls: ShipCalls, options: { signal: AbortSignal }) => Promise<T>,
+    signal: Cancellation,
+    call: (calls: ShipCalls, options: { signal: Cancellation }) => Promise<T>,
   ): Promise<T> {
     for (;;) {
       const calls = await this.calls(signal);
@@ -338,7 +339,7 @@ export class ShipLink {
     for (const wake of this.#waiters) wake();
   }
 
-  async #change(withinMs: number, signal: AbortSignal): Promise<void> {
+  async #change(withinMs: number, signal: Cancellation): Promise<void> {
     let done: () => void = () => undefined;
     const changed = new Promise<void>((resolve) => (done = resolve));
     const timer = setTimeout(done, withinMs);

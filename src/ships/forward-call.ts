@@ -1,3 +1,4 @@
+import type { Cancellation } from '../../proto/rpc/cancellation.js';
 import type { CallContext } from '../../proto/rpc/definition.js';
 import { isLinkLost } from '../../proto/rpc/link-lost.js';
 import { StatusError } from '../../proto/rpc/status-error.js';
@@ -21,18 +22,19 @@ export async function forwardCall<T>(
   request: { readonly shipId: string; readonly sessionId: string },
   ctx: CallContext,
   { repeatable }: ForwardOptions,
-  call: (calls: ShipCalls, options: { signal: AbortSignal }) => Promise<T>,
+  call: (calls: ShipCalls, options: { signal: Cancellation }) => Promise<T>,
 ): Promise<T> {
-  const seat = await openSeat(deps, request.shipId, request.sessionId, ctx.signal);
+  const { cancellation: signal } = ctx;
+  const seat = await openSeat(deps, request.shipId, request.sessionId, signal);
   try {
     for (;;) {
-      const calls = await seat.link.calls(ctx.signal);
+      const calls = await seat.link.calls(signal);
       try {
-        const response = await call(calls, { signal: ctx.signal });
+        const response = await call(calls, { signal });
         seat.renew();
         return response;
       } catch (error) {
-        if (ctx.signal.aborted || !isLinkLost(error)) throw error;
+        if (signal.aborted || !isLinkLost(error)) throw error;
         seat.link.lost(calls);
         if (!repeatable) throw unknownEffect(error);
       }

@@ -1,4 +1,5 @@
 import type { AttachExecutionRequest, StartExecutionRequest } from '../../proto/gen/shipyard/execution/v1/execution.js';
+import type { Cancellation } from '../../proto/rpc/cancellation.js';
 import type { CallContext } from '../../proto/rpc/definition.js';
 import { isLinkLost } from '../../proto/rpc/link-lost.js';
 import { isStatusError, StatusError } from '../../proto/rpc/status-error.js';
@@ -41,7 +42,7 @@ interface Reading {
   /** The first number wanted. */
   readonly next: number;
   readonly strict: boolean;
-  readonly open: (calls: ShipCalls, signal: AbortSignal) => AsyncIterable<Uint8Array>;
+  readonly open: (calls: ShipCalls, signal: Cancellation) => AsyncIterable<Uint8Array>;
 }
 
 /**
@@ -56,17 +57,17 @@ async function* forwardEvents(
   reading: Reading,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { shipId, sessionId, executionId } = request;
-  const seat = await openSeat(deps, shipId, sessionId, ctx.signal);
+  const { cancellation: signal } = ctx;
+  const seat = await openSeat(deps, shipId, sessionId, signal);
   try {
     let held = 0;
     for (;;) {
       const from = held === 0 ? reading.next : held + 1;
-      const calls = await seat.link.calls(ctx.signal).catch((error: unknown) => {
+      const calls = await seat.link.calls(signal).catch((error: unknown) => {
         throw brokeOff(error, executionId, from);
       });
       const attach = { shipId, sessionId, executionId, fromSequence: held + 1, strict: reading.strict };
-      const events =
-        held === 0 ? reading.open(calls, ctx.signal) : calls.executions.attachExecution(attach, { signal: ctx.signal });
+      const events = held === 0 ? reading.open(calls, signal) : calls.executions.attachExecution(attach, { signal });
       let hasEnded = false;
       try {
         for await (const event of endWithin(events, END_MS, () => hasEnded)) {
@@ -80,7 +81,7 @@ async function* forwardEvents(
         if (hasEnded) return;
       } catch (error) {
         if (hasEnded) return;
-        if (ctx.signal.aborted || !isLinkLost(error)) throw error;
+        if (signal.aborted || !isLinkLost(error)) throw error;
         seat.link.lost(calls);
         continue;
       }

@@ -16,9 +16,9 @@ export async function* forwardDownload(
   request: DownloadRequest,
   ctx: CallContext,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const seat = await openSeat(deps, request.shipId, request.sessionId, ctx.signal);
+  const seat = await openSeat(deps, request.shipId, request.sessionId, ctx.cancellation);
   try {
-    yield* seat.link.fileStreams().download(request, { signal: ctx.signal });
+    yield* seat.link.fileStreams().download(request, { signal: ctx.cancellation });
     seat.renew();
   } catch (error) {
     throw toFailure(error, ctx);
@@ -43,9 +43,9 @@ export async function forwardUpload(
       });
     }
     const { shipId, sessionId } = first.value.part.value;
-    seat = await openSeat(deps, shipId, sessionId, ctx.signal);
+    seat = await openSeat(deps, shipId, sessionId, ctx.cancellation);
     const all = prepend(first.value, source);
-    const response = await seat.link.fileStreams().upload(all, { signal: ctx.signal });
+    const response = await seat.link.fileStreams().upload(all, { signal: ctx.cancellation });
     seat.renew();
     return response;
   } catch (error) {
@@ -62,5 +62,5 @@ async function* prepend<T>(first: T, rest: AsyncIterator<T>): AsyncGenerator<T, 
 }
 
 function toFailure(error: unknown, ctx: CallContext): unknown {
-  return isLinkLost(error) && !ctx.signal.aborted ? unknownEffect(error) : error;
+  return isLinkLost(error) && !ctx.cancellation.aborted ? unknownEffect(error) : error;
 }

@@ -1,3 +1,4 @@
+import type { Cancellation } from '../../proto/rpc/cancellation.js';
 import { shipNotRunning } from '../ship-clients/not-running.js';
 import type { ShipLink } from '../ship-clients/ship-link.js';
 import type { LeaseRecord, ShipRecord } from '../store/store.js';
@@ -23,7 +24,12 @@ export interface Seat {
  *
  * @throws StatusError INVALID_ARGUMENT, SHIP_NOT_FOUND, SHIP_NOT_RUNNING, SESSION_NOT_BOUND, SHIP_UNREACHABLE
  */
-export async function openSeat(deps: ShipsDeps, shipId: string, sessionId: string, signal: AbortSignal): Promise<Seat> {
+export async function openSeat(
+  deps: ShipsDeps,
+  shipId: string,
+  sessionId: string,
+  signal: Cancellation,
+): Promise<Seat> {
   checkShipId(shipId);
   const { ship, lease } = await findLease(deps, shipId, sessionId, signal);
   const link = deps.links.open(ship);
@@ -52,7 +58,7 @@ async function findLease(
   deps: ShipsDeps,
   shipId: string,
   sessionId: string,
-  signal: AbortSignal,
+  signal: Cancellation,
 ): Promise<{ ship: ShipRecord; lease: LeaseRecord }> {
   for (;;) {
     const seen = deps.store.changes.version;
@@ -72,7 +78,7 @@ async function findLease(
   }
 }
 
-async function untilEnded(deps: ShipsDeps, shipId: string, seen: number, signal: AbortSignal): Promise<void> {
+async function untilEnded(deps: ShipsDeps, shipId: string, seen: number, signal: Cancellation): Promise<void> {
   const late = () => new StatusError('SESSION_NOT_BOUND', 'the session is being ended and does not come to an end');
   await withDeadline(deps.clock, STOP_TIMEOUT_MS, late, signal, (bounded) =>
     deps.store.changes.waitFor(shipId, seen, bounded),

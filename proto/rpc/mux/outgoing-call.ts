@@ -2,6 +2,7 @@
 import type { Close } from '../../gen/shipyard/mux/v1/mux.js';
 import { Abortable } from '../abortable.js';
 import { abortReason, deadlineExceeded, LONGEST_TIMER_MS } from '../call.js';
+import type { Cancellation } from '../cancellation.js';
 import type { CallOptions } from '../definition.js';
 import type { Method } from '../service.js';
 import { StatusError } from '../status-error.js';
@@ -93,7 +94,7 @@ export class OutgoingCall {
     }
   }
 
-  readonly #onAbort = (): void => this.cancel(abortReason(this.#options.signal as AbortSignal));
+  readonly #onAbort = (): void => this.cancel(abortReason(this.#options.signal as Cancellation));
 
   async #sendAll(requests: Abortable<unknown>): Promise<void> {
     try {

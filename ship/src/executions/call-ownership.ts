@@ -1,3 +1,4 @@
+import type { Cancellation } from '../../../proto/rpc/cancellation.js';
 import { isLinkLost } from '../../../proto/rpc/link-lost.js';
 import type { Clock, Timer } from './clock.js';
 
@@ -9,8 +10,8 @@ export const REATTACH_MS = 10_000;
  * that call was lost with the link to Bay, there is time to come back, and whoever reads then owns the work.
  */
 export class CallOwnership {
-  readonly #owners = new Set<AbortSignal>();
-  readonly #readers = new Set<AbortSignal>();
+  readonly #owners = new Set<Cancellation>();
+  readonly #readers = new Set<Cancellation>();
   #timer: Timer | undefined;
 
   constructor(
@@ -19,7 +20,7 @@ export class CallOwnership {
   ) {}
 
   /** Makes a call an owner until its signal aborts. */
-  add(call: AbortSignal): void {
+  add(call: Cancellation): void {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#owners.add(call);
@@ -27,14 +28,14 @@ export class CallOwnership {
   }
 
   /** A call that reads. It owns nothing, unless the owner was lost with its link, before now or later. */
-  addReader(call: AbortSignal): void {
+  addReader(call: Cancellation): void {
     if (this.#timer) return this.add(call);
     this.#readers.add(call);
     this.#whenAborted(call);
   }
 
   /** A call is over, also without its signal aborting, as when its reader stops reading. */
-  leave(call: AbortSignal): void {
+  leave(call: Cancellation): void {
     this.#readers.delete(call);
     if (!this.#owners.delete(call) || this.#owners.size > 0) return;
     if (!isLinkLost(call.reason)) {
@@ -58,7 +59,7 @@ export class CallOwnership {
     this.#readers.clear();
   }
 
-  #whenAborted(call: AbortSignal): void {
+  #whenAborted(call: Cancellation): void {
     if (call.aborted) this.leave(call);
     else call.addEventListener('abort', () => this.leave(call), { once: true });
   }

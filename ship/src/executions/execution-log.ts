@@ -1,5 +1,6 @@
 import type { Chunk } from '../../../proto/gen/shipyard/execution/v1/execution.js';
 import { type Ended, type ExecutionEvent } from '../../../proto/gen/shipyard/execution/v1/execution.js';
+import type { Cancellation } from '../../../proto/rpc/cancellation.js';
 import { StatusError } from '../../../proto/rpc/status-error.js';
 import type { Clock, Timer } from './clock.js';
 import { encodeEvent, encodeOutput, sequenceOf } from './event-encoding.js';
@@ -33,7 +34,7 @@ export interface ReadOptions {
   /** Fail with LOG_TRUNCATED rather than deliver `truncated`. */
   readonly strict?: boolean;
   /** Ends the read with its reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: Cancellation;
 }
 
 /** What the index must hold before anybody sees the end. */

@@ -20,7 +20,7 @@ it('file operations of the session runner pass their own tests', () => {
 }, 60_000);
 
 function context(signal = new AbortController().signal): CallContext {
-  return { method: 'test', signal, metadata: {}, peer: 'test' };
+  return { method: 'test', signal, cancellation: signal, metadata: {}, peer: 'test' };
 }
 
 describe.each(availableSandboxes())('FileService in %s', (kind) => {

@@ -63,11 +63,11 @@ export function createExecutionService(deps: ExecutionServiceDeps): Implementati
       sessions.check(request.sessionId);
       const entry = registry.find(request.sessionId, request.executionId, request.fromSequence);
       const owners = entry.task?.owners;
-      owners?.addReader(ctx.signal);
+      owners?.addReader(ctx.cancellation);
       try {
-        yield* registry.read(entry, request.fromSequence, { signal: ctx.signal, strict: request.strict });
+        yield* registry.read(entry, request.fromSequence, { signal: ctx.cancellation, strict: request.strict });
       } finally {
-        owners?.leave(ctx.signal);
+        owners?.leave(ctx.cancellation);
       }
     },
 
@@ -187,7 +187,7 @@ async function* readOwned(
   { registry }: ExecutionServiceDeps,
   entry: Entry,
   request: StartExecutionRequest,
-  { signal }: CallContext,
+  { cancellation: signal }: CallContext,
 ): AsyncGenerator<Buffer, void, undefined> {
   const owners = belongsToCall(request) ? entry.task?.owners : undefined;
   owners?.add(signal);
