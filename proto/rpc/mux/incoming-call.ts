@@ -3,7 +3,7 @@ import type { Call } from '../call.js';
 import type { Route } from '../router.js';
 import { StatusError } from '../status-error.js';
 import { toWireStatus } from '../wire-status.js';
-import { encodeFrame, MAX_INLINE_BYTES, MAX_MESSAGE_BYTES } from './frame.js';
+import { encodeAnswer, encodeFrame, MAX_INLINE_BYTES, MAX_MESSAGE_BYTES } from './frame.js';
 import type { LongMessages } from './long-messages.js';
 import { MessageReceiver } from './message-receiver.js';
 import { MessageSender } from './message-sender.js';
@@ -15,7 +15,6 @@ const MAX_DETAILS_BYTES = 64 * 1024;
 
 const CALL_OVER = new StatusError('CANCELLED', 'the call is over');
 const NO_TRAILERS = {};
-const NO_DETAILS = Buffer.alloc(0);
 
 export class IncomingCall {
   readonly callId: number;
@@ -172,10 +171,7 @@ export class IncomingCall {
 }
 
 export function encodeClose(callId: number, error: StatusError | undefined, answer?: Buffer): Buffer {
-  if (!error) {
-    const value = { code: 0, message: '', statusDetails: NO_DETAILS, trailers: NO_TRAILERS, response: answer };
-    return encodeFrame(callId, { $case: 'close', value });
-  }
+  if (!error) return encodeAnswer(callId, answer);
   const { code, message, details } = toWireStatus(error, MAX_DETAILS_BYTES);
   return encodeFrame(callId, {
     $case: 'close',

@@ -7,7 +7,7 @@ import type { CallOptions } from '../definition.js';
 import type { Method } from '../service.js';
 import { StatusError } from '../status-error.js';
 import { fromWireStatus } from '../wire-status.js';
-import { encodeFrame, MAX_INLINE_BYTES, MAX_MESSAGE_BYTES } from './frame.js';
+import { encodeFrame, encodeOpen, MAX_INLINE_BYTES, MAX_MESSAGE_BYTES } from './frame.js';
 import type { LongMessages } from './long-messages.js';
 import { MessageReceiver } from './message-receiver.js';
 import { MessageSender } from './message-sender.js';
@@ -70,15 +70,17 @@ export class OutgoingCall {
     const inlined =
       this.#inline && Buffer.isBuffer(request) && request.length <= MAX_INLINE_BYTES ? request : undefined;
     this.#outbox.control(
-      encodeFrame(this.callId, {
-        $case: 'open',
-        value: {
-          method: this.#method.path,
-          metadata: metadata ?? NO_METADATA,
-          timeoutMs: remainingMs,
-          request: inlined,
-        },
-      }),
+      metadata || remainingMs > LONGEST_TIMER_MS
+        ? encodeFrame(this.callId, {
+            $case: 'open',
+            value: {
+              method: this.#method.path,
+              metadata: metadata ?? NO_METADATA,
+              timeoutMs: remainingMs,
+              request: inlined,
+            },
+          })
+        : encodeOpen(this.callId, this.#method.path, remainingMs, inlined),
     );
     signal?.addEventListener('abort', this.#onAbort);
     if (remainingMs > 0 && remainingMs <= LONGEST_TIMER_MS) {
