@@ -21,12 +21,14 @@ export class IncomingCall {
   readonly #route: Route;
   readonly #call: Call;
   readonly #outbox: Outbox;
-  readonly #sender: MessageSender;
-  readonly #receiver: MessageReceiver;
+  readonly #longMessages: LongMessages;
   readonly #inline: boolean;
   readonly #onClose: (callId: number) => void;
   readonly #onSettled: () => void;
-  #closed = false;
+  /** Made where messages travel in Data frames. */
+  #sender: MessageSender | undefined;
+  #receiver: MessageReceiver | undefined;
+  #closed: StatusError | undefined;
 
   /**
    * @param inline the peer takes a short answer with Close
@@ -47,21 +49,36 @@ export class IncomingCall {
     this.#route = route;
     this.#call = call;
     this.#outbox = outbox;
+    this.#longMessages = longMessages;
     this.#inline = inline;
     this.#onClose = onClose;
     this.#onSettled = onSettled;
-    this.#sender = new MessageSender(callId, outbox);
-    this.#receiver = new MessageReceiver(longMessages, (bytes) => {
-      outbox.control(encodeFrame(callId, { $case: 'credit', value: { bytes } }));
-    });
     call.onCancel = (reason) => this.#close(reason);
+  }
+
+  #sending(): MessageSender {
+    if (!this.#sender) {
+      this.#sender = new MessageSender(this.callId, this.#outbox);
+      if (this.#closed) this.#sender.close(this.#closed);
+    }
+    return this.#sender;
+  }
+
+  #receiving(): MessageReceiver {
+    if (!this.#receiver) {
+      this.#receiver = new MessageReceiver(this.#longMessages, (bytes) => {
+        this.#outbox.control(encodeFrame(this.callId, { $case: 'credit', value: { bytes } }));
+      });
+      if (this.#closed) this.#receiver.end(this.#closed, true);
+    }
+    return this.#receiver;
   }
 
   /** @param request the message that came with Open */
   start(request: Buffer | undefined): void {
     const { method } = this.#route;
     if (method.requestStream) {
-      void this.#serve(this.#requests());
+      void this.#serve(this.#requests(this.#receiving()));
       return;
     }
     if (request) {
@@ -69,7 +86,7 @@ export class IncomingCall {
       return;
     }
     // A method that takes one message begins with it; the caller's HalfClose says nothing more.
-    this.#receiver.consume({
+    this.#receiving().consume({
       resolve: (message) => {
         if (message) void this.#serveMessage(message);
         else this.#refuse(new StatusError('INVALID_ARGUMENT', `${method.path} takes a message, and none came`));
@@ -79,16 +96,16 @@ export class IncomingCall {
   }
 
   received(piece: Buffer, more: boolean): void {
-    const failure = this.#receiver.receive(piece, more);
+    const failure = this.#receiving().receive(piece, more);
     if (failure) this.#call.cancel(failure);
   }
 
   granted(bytes: number): void {
-    this.#sender.grant(bytes);
+    this.#sending().grant(bytes);
   }
 
   halfClosed(): void {
-    this.#receiver.end(undefined);
+    this.#receiver?.end(undefined);
   }
 
   /** The peer cancelled, or is gone. */
@@ -96,9 +113,9 @@ export class IncomingCall {
     this.#call.cancel(reason);
   }
 
-  async *#requests(): AsyncGenerator<unknown> {
+  async *#requests(receiver: MessageReceiver): AsyncGenerator<unknown> {
     const { method } = this.#route;
-    for (let message = await this.#receiver.next(); message; message = await this.#receiver.next()) {
+    for (let message = await receiver.next(); message; message = await receiver.next()) {
       yield this.#decode(() => method.decodeRequest(message));
     }
   }
@@ -128,11 +145,11 @@ export class IncomingCall {
       if (unary) {
         const answer = this.#encode(await unary(request, this.#call.ctx));
         if (this.#inline && answer.length <= MAX_INLINE_BYTES) this.#close(undefined, answer);
-        else await this.#sender.send(answer);
+        else await this.#sending().send(answer);
       } else {
         for await (const answer of stream(request, this.#call.ctx)) {
           if (this.#closed) break;
-          const wait = this.#sender.send(this.#encode(answer));
+          const wait = this.#sending().send(this.#encode(answer));
           if (wait) await wait;
         }
       }
@@ -140,7 +157,7 @@ export class IncomingCall {
     } catch (thrown) {
       this.#close(StatusError.from(thrown));
     }
-    if (method.requestStream) this.#receiver.end(CALL_OVER, true);
+    if (method.requestStream) this.#receiver?.end(CALL_OVER, true);
     this.#settled();
   }
 
@@ -162,9 +179,9 @@ export class IncomingCall {
 
   #close(error: StatusError | undefined, answer?: Buffer): void {
     if (this.#closed) return;
-    this.#closed = true;
-    this.#sender.close(error ?? CALL_OVER);
-    this.#receiver.end(error ?? CALL_OVER, true);
+    this.#closed = error ?? CALL_OVER;
+    this.#sender?.close(this.#closed);
+    this.#receiver?.end(this.#closed, true);
     this.#outbox.control(encodeClose(this.callId, error, answer));
     this.#onClose(this.callId);
   }

@@ -124,17 +124,13 @@ export class MuxConnection implements Transport {
     return this.#outgoing.size + this.#incoming.size;
   }
 
-  async unary(method: Method, request: unknown, options: CallOptions = NO_OPTIONS): Promise<unknown> {
-    const payload = method.requestStream ? (request as AsyncIterable<unknown>) : encodeMessage(method, request);
-    const call = this.open(method, options);
+  unary(method: Method, request: unknown, options: CallOptions = NO_OPTIONS): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      let answer: Buffer | undefined;
-      const ignore = (): void => undefined; // the end of the call is told by onEnd
-      call.receiver.consume({ resolve: (message) => (answer = message), reject: ignore });
-      call.start(payload, (error) => {
+      const payload = method.requestStream ? (request as AsyncIterable<unknown>) : encodeMessage(method, request);
+      this.open(method, options).startUnary(payload, (error, answer) => {
         if (error) reject(error);
         else if (answer === undefined) reject(new StatusError('INTERNAL', `${method.path} ended without an answer`));
-        else settle(() => method.decodeResponse(answer as Buffer), resolve, reject);
+        else settle(() => method.decodeResponse(answer), resolve, reject);
       });
     });
   }

@@ -21,18 +21,22 @@ const CALL_OVER = new StatusError('CANCELLED', 'the call is over');
 
 export class OutgoingCall {
   readonly callId: number;
-  readonly receiver: MessageReceiver;
-  readonly #sender: MessageSender;
   readonly #method: Method;
   readonly #outbox: Outbox;
+  readonly #longMessages: LongMessages;
   readonly #options: CallOptions;
   readonly #inline: boolean;
   readonly #forget: (callId: number) => void;
+  /** Made where messages travel in Data frames. */
+  #sender: MessageSender | undefined;
+  #receiver: MessageReceiver | undefined;
   #requests: Abortable<unknown> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #onEnd: ((error: StatusError | undefined) => void) | undefined;
+  #onEnd: ((error: StatusError | undefined, answer: Buffer | undefined) => void) | undefined;
+  #answer: Buffer | undefined;
   /** Over for the caller; after a cancel, the peer's Close is still to come. */
   #over = false;
+  #error: StatusError | undefined;
 
   /**
    * @param inline the peer takes a short request with Open
@@ -51,20 +55,41 @@ export class OutgoingCall {
     this.#method = method;
     this.#options = options;
     this.#outbox = outbox;
+    this.#longMessages = longMessages;
     this.#inline = inline;
     this.#forget = forget;
-    this.#sender = new MessageSender(callId, outbox);
-    this.receiver = new MessageReceiver(longMessages, (bytes) => {
-      outbox.control(encodeFrame(callId, { $case: 'credit', value: { bytes } }));
-    });
+  }
+
+  /** The answers of a stream. */
+  get receiver(): MessageReceiver {
+    if (!this.#receiver) {
+      this.#receiver = new MessageReceiver(this.#longMessages, (bytes) => {
+        this.#outbox.control(encodeFrame(this.callId, { $case: 'credit', value: { bytes } }));
+      });
+      if (this.#over) this.#receiver.end(this.#error);
+    }
+    return this.#receiver;
+  }
+
+  /** @param request an encoded message, or an async iterable of messages */
+  start(request: Buffer | AsyncIterable<unknown>): void {
+    this.#begin(request);
   }
 
   /**
-   * @param request an encoded message, or an async iterable of messages
+   * A call with one answer.
+   *
    * @param onEnd hears once how the call ended for the caller: the peer's Close, a cancel, the link
    */
-  start(request: Buffer | AsyncIterable<unknown>, onEnd?: (error: StatusError | undefined) => void): void {
+  startUnary(
+    request: Buffer | AsyncIterable<unknown>,
+    onEnd: (error: StatusError | undefined, answer: Buffer | undefined) => void,
+  ): void {
     this.#onEnd = onEnd;
+    this.#begin(request);
+  }
+
+  #begin(request: Buffer | AsyncIterable<unknown>): void {
     const { signal, metadata, timeoutMs } = this.#options;
     const remainingMs = timeoutMs === undefined ? 0 : Math.ceil(timeoutMs);
     const inlined =
@@ -87,22 +112,24 @@ export class OutgoingCall {
       this.#timer = setTimeout(() => this.#expire(remainingMs), remainingMs);
     }
     if (inlined) return;
+    const sender = (this.#sender = new MessageSender(this.callId, this.#outbox));
+    if (this.#over) sender.close(this.#error ?? CALL_OVER);
     if (Buffer.isBuffer(request)) {
       // A send that must wait rejects when the call ends, of which onEnd and the receiver tell.
-      this.#sender.send(request)?.catch(() => undefined);
+      sender.send(request)?.catch(() => undefined);
     } else {
       this.#requests = new Abortable(request);
-      void this.#sendAll(this.#requests);
+      void this.#sendAll(this.#requests, sender);
     }
   }
 
   readonly #onAbort = (): void => this.cancel(abortReason(this.#options.signal as Cancellation));
 
-  async #sendAll(requests: Abortable<unknown>): Promise<void> {
+  async #sendAll(requests: Abortable<unknown>, sender: MessageSender): Promise<void> {
     try {
       for await (const request of requests) {
         const message = encodeMessage(this.#method, request);
-        const wait = this.#sender.send(message);
+        const wait = sender.send(message);
         if (wait) await wait;
         if (this.#over) return;
       }
@@ -132,18 +159,28 @@ export class OutgoingCall {
   }
 
   received(piece: Buffer, more: boolean): void {
+    if (this.#onEnd && !this.#receiver) this.#awaitAnswer();
     const failure = this.receiver.receive(piece, more);
     if (failure) this.cancel(failure);
   }
 
+  /** One that is too long to come with Close. */
+  #awaitAnswer(): void {
+    const ignore = (): void => undefined; // the end of the call is told by onEnd
+    this.receiver.consume({ resolve: (message) => (this.#answer = message), reject: ignore });
+  }
+
   granted(bytes: number): void {
-    this.#sender.grant(bytes);
+    this.#sender?.grant(bytes);
   }
 
   closed(close: Close): void {
     this.#forget(this.callId);
     clearTimeout(this.#timer);
-    if (close.response && !this.#over) this.receiver.receiveInline(close.response);
+    if (close.response && !this.#over) {
+      if (this.#onEnd) this.#answer ??= close.response;
+      else this.receiver.receiveInline(close.response);
+    }
     this.#end(close.code === 0 ? undefined : fromWireStatus(close.code, close.message, close.statusDetails), false);
   }
 
@@ -156,12 +193,13 @@ export class OutgoingCall {
   #end(error: StatusError | undefined, discard: boolean): void {
     if (this.#over) return;
     this.#over = true;
+    this.#error = error;
     clearTimeout(this.#timer);
     this.#options.signal?.removeEventListener('abort', this.#onAbort);
-    this.#sender.close(error ?? CALL_OVER);
+    this.#sender?.close(error ?? CALL_OVER);
     this.#requests?.abort(error ?? CALL_OVER);
-    this.receiver.end(error, discard);
-    this.#onEnd?.(error);
+    this.#receiver?.end(error, discard);
+    this.#onEnd?.(error, this.#answer);
   }
 }
 
