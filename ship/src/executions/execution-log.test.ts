@@ -77,7 +77,7 @@ describe('ExecutionLog', () => {
     void printing.output('stdout', Buffer.from('a'));
     await settle();
     expect(seen).toEqual([[1, 2, 3], [1, 2, 3], []]);
-    await clock.advance(2);
+    await clock.advance(5);
     await settle();
     expect(seen[2]).toEqual([1, 2]);
   });

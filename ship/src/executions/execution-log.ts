@@ -25,7 +25,7 @@ const WRITE_DELAY_MS = 50;
 /** How long readers may wait for what comes before an end that is near. */
 const NEAR_END_MS = 5;
 /** How long readers may wait for `queued` and `started` of work that may be over in a moment, to get it all at once. */
-const BEGINNING_MS = 2;
+const BEGINNING_MS = 5;
 
 /** UTF-8 bytes of could_not_start.reason. */
 export const MAX_REASON_BYTES = 200;

@@ -104,6 +104,8 @@ export class Cell implements Work {
     if (!meaning) return undefined;
     if ('stream' in meaning) return this.#handle.output(meaning.stream, meaning.bytes);
     if (meaning.event.$case === 'error') this.#sawError = true;
+    // The value of the last line is the last that there is to tell, nearly always.
+    if (meaning.event.$case === 'result') this.#handle.endIsNear();
     return this.#handle.append(meaning.event);
   }
 
