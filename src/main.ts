@@ -148,7 +148,7 @@ async function startServers(config: Config, log: Log, { deps }: OpenShips, about
     log,
     config: { maxUploadBytes, version },
   };
-  const whyNotReady = createReadiness({ store: deps.store, clock: systemClock, shipDataDir: config.shipDataDir });
+  const whyNotReady = createReadiness({ ...deps, clock: systemClock, shipDataDir: config.shipDataDir });
   const http = await startHttpServer({
     host,
     port: config.port,
