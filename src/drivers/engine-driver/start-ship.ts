@@ -1,6 +1,7 @@
 import type { ContainerInspectInfo } from 'dockerode';
 import { isStatusError, StatusError } from '../../../proto/rpc/status-error.js';
 import type { Ship } from '../../ships/ship.js';
+import { dataPathsOf, removeEmptyFolder } from '../ship-data.js';
 import { stopwatch } from '../../telemetry/stopwatch.js';
 import type { Endpoint, StartedShip, StartOptions } from '../driver.js';
 import { environmentInside } from '../authorities.js';
@@ -62,7 +63,9 @@ async function begin(deps: StartShipDeps, ship: Ship, start: StartOptions): Prom
   ]);
   const dataOnMachine = setup.dataOnMachine(ship.id);
   const spec = containerFor(ship, { engine, policy, imageId: image.id, dataOnMachine }, options);
-  const container = await createContainer(engine, spec, options.logger, signal);
+  const removeBeside = () => removeEmptyFolder(dataPathsOf(options.shipDataDir, ship.id).root);
+  const making = { engine, log: options.logger, removeBeside };
+  const container = await createContainer(making, spec, signal);
   const createMs = lap();
   signal.throwIfAborted();
   const environment = environmentInside(options.shipEnvironment, image.environment);
