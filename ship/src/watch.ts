@@ -7,6 +7,8 @@ const ACTIVITY_MS = 10_000;
 
 export interface WatchDeps {
   readonly clock: Clock;
+  /** Aborts when the ship begins to end its work; watchers are told. */
+  readonly ending: AbortSignal;
   /** Aborts when the ship stops: every stream ends then, after what it still has to tell. */
   readonly stopping: AbortSignal;
   executions(): WatchedExecution[];
@@ -25,6 +27,7 @@ export async function* watch(deps: WatchDeps, signal: AbortSignal): AsyncGenerat
   const executions = new Map<string, WatchedExecution>();
   const kernels = new Map<string, Kernel>();
   let activityDue = false;
+  let endTold = false;
   let wake: () => void = () => undefined;
   const unsubscribe = [
     deps.onExecution((execution) => {
@@ -44,12 +47,17 @@ export async function* watch(deps: WatchDeps, signal: AbortSignal): AsyncGenerat
   };
   timer = deps.clock.setTimer(ACTIVITY_MS, tick);
   const onAbort = (): void => wake();
-  for (const each of [signal, deps.stopping]) each.addEventListener('abort', onAbort);
+  const signals = [signal, deps.ending, deps.stopping];
+  for (const each of signals) each.addEventListener('abort', onAbort);
   try {
     const snapshot = { executions: deps.executions(), kernels: [...deps.kernels()], sessions: deps.sessions() };
     yield { event: { $case: 'snapshot', value: snapshot } };
     for (;;) {
       signal.throwIfAborted();
+      if (deps.ending.aborted && !endTold) {
+        endTold = true;
+        yield { event: { $case: 'stopping', value: {} } };
+      }
       const idle = executions.size === 0 && kernels.size === 0 && !activityDue;
       if (idle && deps.stopping.aborted) return;
       if (idle)
@@ -65,7 +73,7 @@ export async function* watch(deps: WatchDeps, signal: AbortSignal): AsyncGenerat
     }
   } finally {
     timer.cancel();
-    for (const each of [signal, deps.stopping]) each.removeEventListener('abort', onAbort);
+    for (const each of signals) each.removeEventListener('abort', onAbort);
     for (const end of unsubscribe) end();
   }
 }

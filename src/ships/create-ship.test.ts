@@ -50,6 +50,19 @@ describe('createShip', () => {
     expect(await bay.store.listShips()).toEqual([]);
   });
 
+  it('seats nobody in a ship whose agent is ending, and restores it when it has ended', async () => {
+    const bay = await start();
+    const { shipId } = await bay.createShip('s');
+    bay.driver.agent(shipId).tellStopping();
+    await until('Bay has heard of it', () => bay.deps.links.get(shipId)?.stopping === true);
+    let answered = false;
+    const again = bay.createShip('s').finally(() => (answered = true));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(answered).toBe(false);
+    await bay.driver.kill(shipId);
+    expect(await again).toMatchObject({ shipId, incarnation: 2, state: ShipState.RUNNING });
+  });
+
   it('measures the phases of a start', async () => {
     const bay = await start();
     await bay.createShip('s');
