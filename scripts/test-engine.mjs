@@ -27,7 +27,13 @@ const ENGINES = {
     inContainer: 'docker',
     more: ['compose'],
   },
-  podman: { images: [SLIM, BAY], variable: 'CONTAINER_HOST', onHost: 'podman-host', inContainer: 'podman' },
+  podman: {
+    images: [SLIM, BAY],
+    variable: 'CONTAINER_HOST',
+    onHost: 'podman-host',
+    inContainer: 'podman',
+    more: ['compose'],
+  },
   // Without root there is no filter of networks, and no Bay that reaches ships by their addresses.
   'podman-rootless': { images: [SLIM], variable: 'CONTAINER_HOST', onHost: 'podman-rootless-host', parts: ['driver'] },
 };

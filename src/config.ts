@@ -258,6 +258,8 @@ export function configTable(): string {
     const { byDefault, doc } = VARIABLES[name];
     return `| \`${name}\` | ${byDefault === '' ? '' : `\`${byDefault}\``} | ${doc} |`;
   });
-  rows.push(`| \`${SHIP_ENV_PREFIX}<NAME>\` | | Becomes \`NAME\` in the environment of code in ships. |`);
+  rows.push(
+    `| \`${SHIP_ENV_PREFIX}<NAME>\` | | Becomes \`NAME\` in the environment of code in ships. \`SHIP_ENV_PATH\` replaces nothing: its folders are looked in before the system's, after the session's own. |`,
+  );
   return ['| variable | default | meaning |', '|---|---|---|', ...rows, ''].join('\n');
 }

@@ -39,6 +39,8 @@ const ROOT = path.resolve(import.meta.dirname, '..');
 /** The image of ships may have to be pulled; every step has a shorter bound of its own. */
 const CHECK_TIMEOUT_MS = 30 * 60_000;
 const DRAIN_MS = 10_000;
+/** For starts that failed to be undone; what is left the next Bay finds. */
+const UNDO_MS = 5_000;
 
 try {
   if (process.argv.includes('--config-table')) process.stdout.write(configTable());
@@ -81,6 +83,7 @@ async function main(config: Config): Promise<void> {
   log.info({ signal }, 'stopping: open calls have 10 s to end');
   ending.abort();
   await Promise.all([servers.http.stop({ drainMs: DRAIN_MS }), servers.grpc.stop({ drainMs: DRAIN_MS }), looking]);
+  await ships.deps.undoing.settled(AbortSignal.timeout(UNDO_MS));
   await sayGoodbye(config, log, ships);
   ships.close();
   await store.close();
@@ -148,7 +151,7 @@ async function startServers(config: Config, log: Log, { deps }: OpenShips, about
     log,
     config: { maxUploadBytes, version },
   };
-  const whyNotReady = createReadiness({ store: deps.store, clock: systemClock, shipDataDir: config.shipDataDir });
+  const whyNotReady = createReadiness({ ...deps, clock: systemClock, shipDataDir: config.shipDataDir });
   const http = await startHttpServer({
     host,
     port: config.port,

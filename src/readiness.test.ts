@@ -14,7 +14,8 @@ describe('readiness', () => {
         if (looks.failure) throw looks.failure;
       },
     };
-    return { clock, looks, ready: createReadiness({ store, clock, shipDataDir: tmpdir(), ...values }) };
+    const driver = { name: 'fake' };
+    return { clock, looks, ready: createReadiness({ store, driver, clock, shipDataDir: tmpdir(), ...values }) };
   }
 
   it('is given where the store can be written and ships have room, or no folder yet', async () => {
@@ -34,6 +35,23 @@ describe('readiness', () => {
   it('says that ships have no room', async () => {
     // A file system that has none, whoever asks.
     expect(await open({ shipDataDir: '/proc' }).ready()).toBe('the disk of SHIP_DATA_DIR is full');
+  });
+
+  it('says that no ship can be made where the engine is away, and goes on when it is back', async () => {
+    let away = true;
+    const ping = async () => {
+      if (away) throw new StatusError('DRIVER_UNAVAILABLE', 'docker does not answer (a ping)');
+    };
+    const { clock, ready } = open({ driver: { name: 'docker', ping } });
+    expect(await ready()).toBe('no new ship can be made (docker): docker does not answer (a ping)');
+    away = false;
+    clock.advanceSeconds(1);
+    expect(await ready()).toBeUndefined();
+  });
+
+  it('does not wait for an engine that hangs, whether it hears the signal or not', async () => {
+    const { ready } = open({ driver: { name: 'docker', ping: () => new Promise(() => undefined) } });
+    expect(await ready()).toBe('no new ship can be made (docker): no answer within 1000 ms');
   });
 
   it('looks once a second, however many ask', async () => {

@@ -36,7 +36,7 @@ export function engineCommand(kind, place) {
   const command = ['sh', '-c', 'echo $$ > "$0" && exec "$@"', place.pid, ...podman];
   if (!isOfRootlessUser(kind)) return { command, env };
   const { uid, gid } = rootlessUser();
-  for (const folder of [ROOTLESS_HOME, place.folder, place.data, place.run, place.users, RUNTIME]) {
+  for (const folder of [ROOTLESS_HOME, place.folder, place.data, place.run, RUNTIME]) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     chownSync(folder, uid, gid);
   }

@@ -4,12 +4,12 @@ import { runQuietly, works } from './run.mjs';
 
 const PACKAGES = {
   docker: ['docker.io', 'containerd', 'runc', 'iptables'],
-  podman: ['podman', 'crun', 'runc', 'conmon', 'fuse-overlayfs', 'netavark', 'aardvark-dns', 'iptables'],
+  podman: ['podman', 'crun', 'runc', 'conmon', 'catatonit', 'fuse-overlayfs', 'netavark', 'aardvark-dns', 'iptables'],
   'podman-rootless': ['podman', 'crun', 'runc', 'conmon', 'fuse-overlayfs', 'slirp4netns', 'uidmap', 'netavark'],
 };
 const PROGRAMS = {
   docker: ['dockerd', 'containerd', 'runc', 'iptables'],
-  podman: ['podman', 'conmon'],
+  podman: ['podman', 'conmon', 'catatonit'],
   'podman-rootless': ['podman', 'conmon', 'slirp4netns', 'newuidmap'],
 };
 

@@ -20,6 +20,7 @@ import path from 'node:path';
 import { spawn } from 'node:child_process';
 import { alone } from './alone.mjs';
 import { ask } from './engine-api.mjs';
+import { claimEngine } from './engine-claim.mjs';
 import { installEngine } from './engine-packages.mjs';
 import { removeLeftOvers } from './engine-traces.mjs';
 import { engineCommand, isOfRootlessUser, ROOTLESS_HOME } from './engine-commands.mjs';
@@ -57,8 +58,8 @@ export async function ensureEngine(kind) {
   const place = placeOf(kind);
   const found = await findEngine(kind);
   if (found && found.socketPath !== place.socket) return { ...found, started: false, stop: async () => {} };
-  mkdirSync(place.users, { recursive: true, mode: 0o700 });
-  const release = hold(place); // first, so that nobody who is done with it just now ends it
+  mkdirSync(place.folder, { recursive: true, mode: 0o700 });
+  const release = await claimEngine(place); // first, so that nobody who is done with it just now ends it
   try {
     const started = await alone(`engine ${place.socket}`, () => startUnlessThere(kind, place));
     const version = await versionAt(place.socket);
@@ -150,7 +151,7 @@ function placeOf(kind) {
     /** Of what holds the user namespace of a Podman without root, and outlives it. */
     pausePid: path.join(folder, 'run/tmp/pause.pid'),
     log: path.join(folder, 'log'),
-    users: path.join(folder, 'users'),
+    claims: path.join(folder, 'claims'),
   };
 }
 
@@ -186,39 +187,6 @@ function serviceOf(first) {
   const lists = readdirSync(`/proc/${first}/task`).map((thread) => `/proc/${first}/task/${thread}/children`);
   const children = lists.filter((list) => existsSync(list)).flatMap((list) => readFileSync(list, 'utf8').split(' '));
   return children.find((pid) => pid !== '' && isRunning(pid, 'podman')) ?? first;
-}
-
-/**
- * A shell that lives as long as we need the engine, also if we are killed: at the end of its input it gives up our claim,
- * and ends the engine where no other claim is left.
- */
-function hold({ users, pid, pausePid, folder }) {
-  const script = `
-    echo $$ > "$1/$$"
-    read -r word
-    rm -f "$1/$$"
-    for claim in "$1"/*; do
-      [ -e "$claim" ] || continue
-      kill -0 "$(basename "$claim")" 2> /dev/null && exit 0
-      rm -f "$claim"
-    done
-    engine=$(cat "$2") && tr '\\0' ' ' < "/proc/$engine/cmdline" | grep -qF "$3" && kill -TERM "$engine" || exit 0
-    tries=0
-    while kill -0 "$engine" 2> /dev/null && [ $tries -lt 200 ]; do tries=$((tries + 1)); sleep 0.05; done
-    pause=$(cat "$4" 2> /dev/null) && grep -q podman "/proc/$pause/comm" 2> /dev/null && kill "$pause"`;
-  const holder = spawn('sh', ['-c', script, 'sh', users, pid, folder, pausePid], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true,
-  });
-  holder.unref();
-  holder.stdin.unref();
-  holder.stdin.on('error', () => {}); // gone already: nothing is left to tell it
-  const over = new Promise((resolve) => holder.once('exit', resolve));
-  return async () => {
-    holder.ref();
-    holder.stdin.end();
-    await over;
-  };
 }
 
 const lastLines = (file) => readFileSync(file, 'utf8').split('\n').slice(-15).join('\n');

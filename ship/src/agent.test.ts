@@ -228,6 +228,20 @@ describe('the agent', () => {
     expect(await watching).toBe('CANCELLED');
   });
 
+  it('tells watchers that it ends before its work has ended', async () => {
+    const seen: (WatchEvent['event'] & object)['$case'][] = [];
+    const watching = (async () => {
+      for await (const { event } of clients.ship.watch({})) if (event) seen.push(event.$case);
+    })();
+    await until(() => seen.length === 1);
+    void drain(clients.executions.startExecution(command('a'))).catch(() => undefined);
+    await until(() => bench.commands.begun.length === 1);
+    await clients.ship.shutdown({ fence: FENCE, graceMs: 1 });
+    await watching;
+    expect(seen.indexOf('stopping')).toBeGreaterThan(0);
+    expect(seen.lastIndexOf('execution')).toBeGreaterThan(seen.indexOf('stopping'));
+  });
+
   it('answers a shutdown when all work has ended, and is gone', async () => {
     const reading = drain(clients.executions.startExecution(command('a')));
     const watching = (async () => {

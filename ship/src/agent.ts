@@ -98,6 +98,7 @@ export async function startAgent(
   if (config.firstSession && firstRunner && config.incarnation === 1)
     void prepareKernel({ registry, python }, config.firstSession.sessionId, firstRunner);
 
+  const ending = new AbortController();
   const stopping = new AbortController();
   const endSession = async (sessionId: string): Promise<void> => {
     const sandbox = sessions.unbind(sessionId);
@@ -108,6 +109,7 @@ export async function startAgent(
   const endWork = once(async (graceMs: number) => {
     lease.close();
     sessions.close();
+    ending.abort();
     await registry.close(graceMs);
     await Promise.all(sessions.list().map(({ sessionId }) => endSession(sessionId)));
     stopping.abort();
@@ -141,6 +143,7 @@ export async function startAgent(
         lease,
         watch: {
           clock,
+          ending: ending.signal,
           stopping: stopping.signal,
           executions: () => registry.unfinished(),
           kernels: () => kernels?.list() ?? [],

@@ -7,6 +7,7 @@ const KERNEL: Kernel = { sessionId: 's', generation: 1, status: 'busy', executio
 
 describe('what a watcher of a ship hears', () => {
   let clock: FakeClock;
+  let end: AbortController;
   let stop: AbortController;
   let leave: AbortController;
   let running: WatchedExecution[];
@@ -24,9 +25,11 @@ describe('what a watcher of a ship hears', () => {
 
   async function start(...already: WatchedExecution[]): Promise<void> {
     clock = new FakeClock();
-    [stop, leave, heard, running] = [new AbortController(), new AbortController(), [], already];
+    [end, stop, leave] = [new AbortController(), new AbortController(), new AbortController()];
+    [heard, running] = [[], already];
     const deps = {
       clock,
+      ending: end.signal,
       stopping: stop.signal,
       executions: () => running,
       kernels: () => [],
@@ -87,6 +90,14 @@ describe('what a watcher of a ship hears', () => {
     running = [];
     await pass(10_000);
     expect(heard).toEqual(['snapshot', 'activity']);
+  });
+
+  it('is told at once that the ship begins to end its work', async () => {
+    await start();
+    tellExecution(execution('a', ExecutionState.RUNNING));
+    end.abort();
+    await settled();
+    expect(heard).toEqual(['snapshot', 'stopping', 'a RUNNING']);
   });
 
   it('is told at once what is left where the ship stops, and comes to an end', async () => {

@@ -12,6 +12,8 @@ const GATHER_MS = 100;
 
 export interface WatchDeps {
   readonly clock: Clock;
+  /** Aborts when the ship begins to end its work; watchers are told. */
+  readonly ending: AbortSignal;
   /** Aborts when the ship stops: every stream ends then, after what it still has to tell. */
   readonly stopping: AbortSignal;
   executions(): WatchedExecution[];
@@ -32,7 +34,8 @@ export async function* watch(deps: WatchDeps, signal: AbortSignal): AsyncGenerat
   /** Executions that the watcher believes to go on. */
   const told = new Set<string>();
   let activityDue = false;
-  let isDue = false;
+  let endTold = false;
+  let isDue = deps.ending.aborted;
   let wake: () => void = () => undefined;
   const tell = (): void => {
     isDue = true;
@@ -57,7 +60,8 @@ export async function* watch(deps: WatchDeps, signal: AbortSignal): AsyncGenerat
     timer = deps.clock.setTimer(ACTIVITY_MS, tick);
   };
   timer = deps.clock.setTimer(ACTIVITY_MS, tick);
-  for (const each of [signal, deps.stopping]) each.addEventListener('abort', tell);
+  const signals = [signal, deps.ending, deps.stopping];
+  for (const each of signals) each.addEventListener('abort', tell);
   try {
     const snapshot = { executions: deps.executions(), kernels: [...deps.kernels()], sessions: deps.sessions() };
     for (const execution of snapshot.executions) told.add(nameOf(execution));
@@ -69,6 +73,10 @@ export async function* watch(deps: WatchDeps, signal: AbortSignal): AsyncGenerat
       isDue = false;
       gathering?.cancel();
       gathering = undefined;
+      if (deps.ending.aborted && !endTold) {
+        endTold = true;
+        yield { event: { $case: 'stopping', value: {} } };
+      }
       for (const value of taken(executions)) {
         const name = nameOf(value);
         if (value.state !== ExecutionState.ENDED) told.add(name);
@@ -85,7 +93,7 @@ export async function* watch(deps: WatchDeps, signal: AbortSignal): AsyncGenerat
   } finally {
     timer.cancel();
     gathering?.cancel();
-    for (const each of [signal, deps.stopping]) each.removeEventListener('abort', tell);
+    for (const each of signals) each.removeEventListener('abort', tell);
     for (const end of unsubscribe) end();
   }
 }

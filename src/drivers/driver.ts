@@ -65,6 +65,11 @@ export interface Driver {
   readonly startsAtOnce?: number | undefined;
   /** Looks at the machine once at start. Rejects with DRIVER_UNAVAILABLE or DRIVER_REFUSED and a text that names the remedy. */
   check(signal: AbortSignal): Promise<DriverReport>;
+  /**
+   * Whether what makes ships answers now. Rejects with a StatusError where it does not, and no new ship can be made; its
+   * message is for everybody. A driver without it needs nothing but the machine that Bay runs on.
+   */
+  ping?(signal: AbortSignal): Promise<void>;
   /** Begins an incarnation; answers when its agent can be dialled (readiness is Hello, judged by the caller). */
   start(ship: Ship, options: StartOptions): Promise<StartedShip>;
   endpoint(handle: Readonly<Record<string, unknown>>): Endpoint;

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { temporaryFolders } from '../testing/temporary-folder.js';
-import { dataPathsOf, makeDataDirs, removeShipData, sweepRemovals } from './ship-data.js';
+import { dataPathsOf, makeDataDirs, removeEmptyFolder, removeShipData, sweepRemovals } from './ship-data.js';
 
 const folder = temporaryFolders('ship-data');
 
@@ -23,6 +23,17 @@ describe("a ship's data", () => {
     });
     await removeShipData(all, paths);
     expect(readdirSync(all)).toEqual([]);
+  });
+
+  it('are kept where an empty folder alone may go, which need not be there', async () => {
+    const all = folder();
+    const { root, home } = dataPathsOf(all, 'ship');
+    mkdirSync(home, { recursive: true });
+    await removeEmptyFolder(root);
+    expect(existsSync(home)).toBe(true);
+    mkdirSync(dataPathsOf(all, 'empty').root);
+    for (const id of ['empty', 'nowhere']) await removeEmptyFolder(dataPathsOf(all, id).root);
+    expect(readdirSync(all)).toEqual(['ship']);
   });
 
   it('are removed by a second try where a first one left some of them', async () => {

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync } from 'node:fs';
-import { readdir, rename, rm } from 'node:fs/promises';
+import { readdir, rename, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { StatusError } from '../../proto/rpc/status-error.js';
 import { makeFolder } from '../make-folder.js';
@@ -44,6 +44,15 @@ export function makeDataDirs(paths: DataPaths): void {
 }
 
 export const hasShipData = (paths: DataPaths) => existsSync(paths.home);
+
+/** Removes a ship's folder that has nothing in it, as one that was made for a start that did not come about. */
+export async function removeEmptyFolder(root: string): Promise<void> {
+  try {
+    await rmdir(root);
+  } catch (error) {
+    if (!isMissing(error) && !hasCode(error, 'ENOTEMPTY', 'EEXIST')) throw error;
+  }
+}
 
 /** Removes a folder of which Bay itself may not remove everything. */
 export type RemoveForeign = (folder: string) => Promise<void>;

@@ -254,7 +254,8 @@ const SERVER_PATHS: OpenApiPaths = {
     get: {
       operationId: 'ready',
       tags: ['Server'],
-      description: 'Whether Bay can serve now; /health says only that it runs. Needs no token.',
+      description:
+        'Whether Bay can make ships now: its database and the disk of ships take something, and the engine of ships answers. /health says only that Bay runs. Needs no token.',
       responses: { '200': { description: 'Ready.' }, '503': { description: 'Not ready; the body says why.' } },
       security: [],
     },

@@ -68,6 +68,7 @@ export class ShipLink {
   #files: { channel: FileChannel; client: Client<typeof FileServiceDefinition> } | undefined;
   #leaseTimer: NodeJS.Timeout | undefined;
   #leaseDirty = false;
+  #stopping = false;
 
   constructor(deps: ShipLinkDeps, ship: Pick<Ship, 'id' | 'incarnation'>, endpoint: Endpoint, token: string) {
     this.#deps = deps;
@@ -80,6 +81,11 @@ export class ShipLink {
 
   get connected(): boolean {
     return this.#calls !== undefined;
+  }
+
+  /** Whether the agent said that it ends: it lets no session in any more. */
+  get stopping(): boolean {
+    return this.#stopping;
   }
 
   /** How long there has been no connection, in milliseconds; 0 while there is one. */
@@ -292,6 +298,7 @@ export class ShipLink {
     while (this.#connection === connection) {
       try {
         for await (const { event } of calls.ship.watch({}, { signal: this.#closed.signal })) {
+          if (event?.$case === 'stopping') this.#stopping = true;
           const active = event && this.#unfinished.note(event);
           if (active && active.length > 0) this.#deps.onActivity(this.shipId, active);
         }

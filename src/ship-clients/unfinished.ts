@@ -17,6 +17,7 @@ export class Unfinished {
       case 'activity':
         return event.value.sessionIds;
       case 'kernel':
+      case 'stopping':
         return [];
     }
   }

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { ShipState } from '../../proto/gen/shipyard/bay/v1/bay.js';
+import { StatusError } from '../../proto/rpc/status-error.js';
 import { startTestBay, until, type TestBay, type TestBayOptions } from '../testing/start-test-bay.js';
 
 describe('createShip', () => {
@@ -25,6 +26,41 @@ describe('createShip', () => {
     });
     expect(ship.expireTime).toEqual(new Date(bay.clock.now().getTime() + 61_000));
     expect(bay.driver.agent(ship.shipId).bound.get('s')).toMatchObject({ uid: 70_000 });
+  });
+
+  it('tells a failed start while the engine hangs at undoing it, and keeps the ship until it is undone', async () => {
+    const bay = await start();
+    bay.driver.beforeStart = async () => Promise.reject(new StatusError('DRIVER_UNAVAILABLE', 'no answer'));
+    let undo: () => void = () => undefined;
+    let asked = false;
+    bay.driver.beforeStop = () => {
+      asked = true;
+      return new Promise((resolve) => (undo = resolve));
+    };
+    const made = bay.createShip('s').then(
+      () => 'made',
+      (error: Error) => error.message,
+    );
+    await until('the engine is asked to undo it', () => asked);
+    bay.clock.advanceSeconds(1);
+    expect(await made).toBe('no answer');
+    expect(await bay.store.listShips()).toMatchObject([{ state: 'FAILED' }]);
+    undo();
+    await bay.deps.undoing.settled(AbortSignal.timeout(10_000));
+    expect(await bay.store.listShips()).toEqual([]);
+  });
+
+  it('seats nobody in a ship whose agent is ending, and restores it when it has ended', async () => {
+    const bay = await start();
+    const { shipId } = await bay.createShip('s');
+    bay.driver.agent(shipId).tellStopping();
+    await until('Bay has heard of it', () => bay.deps.links.get(shipId)?.stopping === true);
+    let answered = false;
+    const again = bay.createShip('s').finally(() => (answered = true));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(answered).toBe(false);
+    await bay.driver.kill(shipId);
+    expect(await again).toMatchObject({ shipId, incarnation: 2, state: ShipState.RUNNING });
   });
 
   it('measures the phases of a start', async () => {

@@ -96,16 +96,40 @@ async function takeSeat(
 ): Promise<ShipRecord | undefined> {
   try {
     const link = deps.links.open(ship);
+    if (link.stopping) throw new StatusError('SHUTTING_DOWN', 'the ship is stopping');
     await link.bind(lease, ship.fence, signal);
     if (!link.connected) await link.calls(signal);
     link.leaseChanged({ now: true });
     return ship;
   } catch (error) {
+    const stopping = isStatusError(error) && error.reason === 'SHUTTING_DOWN';
+    if (stopping && (await endsBySelf(deps, ship, signal))) return undefined;
     const gone = isStatusError(error) && ['SHIP_NOT_RUNNING', 'SHIP_UNREACHABLE', 'FENCED'].includes(error.reason);
     if (gone && (await checkShip(deps, ship)) === 'gone') return undefined;
     const fresh = lease.createTime.getTime() === lease.lastActivityTime.getTime();
     if (fresh) void giveUpSeat(deps, lease);
     throw error;
+  }
+}
+
+/** Waits for a ship whose agent is ending to be found ended, which restores it; false where it takes too long. */
+async function endsBySelf(deps: ShipsDeps, ship: ShipRecord, signal: AbortSignal): Promise<boolean> {
+  const late = () => new StatusError('SHUTTING_DOWN', 'the ship is stopping, and does not come to an end');
+  const ended = withDeadline(deps.clock, STOP_TIMEOUT_MS, late, signal, (bounded) =>
+    untilOver(deps, ship, bounded).then(() => true),
+  );
+  return ended.catch(() => {
+    signal.throwIfAborted();
+    return false;
+  });
+}
+
+async function untilOver(deps: ShipsDeps, { id, incarnation }: ShipRecord, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const seen = deps.store.changes.version;
+    const current = await deps.store.getShip(id);
+    if (current?.state !== 'RUNNING' || current.incarnation !== incarnation) return;
+    await deps.store.changes.waitFor(id, seen, signal);
   }
 }
 

@@ -6,6 +6,7 @@ import type { Clock } from '../telemetry/clock.js';
 import type { Log } from '../telemetry/log.js';
 import { HealthWatch } from './health.js';
 import { KeyedLock } from './keyed-lock.js';
+import { PendingWork } from './pending-work.js';
 import { Reaper } from './reaper.js';
 import { Reconciler } from './reconciler.js';
 import type { ShipsDeps, ShipsSettings } from './ships-deps.js';
@@ -68,6 +69,7 @@ export function openShips({ store, driver, dialer, key, clock, log, metrics, set
     shipLocks: new KeyedLock(),
     leaseLocks: new KeyedLock(),
     starts: new Map(),
+    undoing: new PendingWork(),
     startGate: new StartGate(() => Math.max(LEAST_AT_ONCE, driver.startsAtOnce ?? Infinity), clock),
     settings,
   };

@@ -5,6 +5,7 @@ import type { Clock } from '../telemetry/clock.js';
 import type { Log } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { KeyedLock } from './keyed-lock.js';
+import type { PendingWork } from './pending-work.js';
 import type { ShipSpec } from './ship.js';
 import type { StartGate } from './start-gate.js';
 import type { WaitQueue } from './wait-queue.js';
@@ -26,6 +27,8 @@ export interface ShipsDeps {
   readonly leaseLocks: KeyedLock;
   /** Starts that are under way in this process; aborting one makes it undo itself. */
   readonly starts: Map<string, AbortController>;
+  /** Starts that failed, and are being undone behind their callers' backs. */
+  readonly undoing: PendingWork;
   /** Holds back starts beyond what the driver's machine can do at once. */
   readonly startGate: StartGate;
   readonly settings: ShipsSettings;

@@ -1,47 +1,67 @@
 import { isStatusError, StatusError } from '../../proto/rpc/status-error.js';
 import type { LeaseRecord, ShipRecord } from '../store/store.js';
 import { stopwatch } from '../telemetry/stopwatch.js';
+import type { Clock } from '../telemetry/clock.js';
 import type { ShipsDeps } from './ships-deps.js';
 import { endIncarnation } from './stop-ship.js';
 import { withDeadline } from './with-deadline.js';
 
+/** A start that fails on an engine that is well leaves nothing when its caller hears of it. */
+const UNDO_GRACE_MS = 1_000;
+
+export interface ReservedShip {
+  readonly ship: ShipRecord;
+  readonly lease: LeaseRecord;
+}
+
 /**
  * Brings a reserved ship to life: starts it, dials it until it says Hello, lets its first session in. Whatever fails,
- * and whoever leaves, everything is undone: a new ship vanishes, a restored one is stopped again.
+ * and whoever leaves, everything is undone: a new ship vanishes, a restored one is stopped again. Where that takes long, it
+ * goes on behind the caller's back, with the ship's lock.
  *
  * @throws StatusError SHIP_START_FAILED, DRIVER_UNAVAILABLE, DRIVER_REFUSED, or the signal's reason
  */
-export async function startShip(
-  deps: ShipsDeps,
-  { ship, lease }: { readonly ship: ShipRecord; readonly lease: LeaseRecord },
-  signal: AbortSignal,
-): Promise<ShipRecord> {
+export async function startShip(deps: ShipsDeps, reserved: ReservedShip, signal: AbortSignal): Promise<ShipRecord> {
+  const { ship } = reserved;
   const aborter = new AbortController();
   deps.starts.set(ship.id, aborter);
-  try {
-    return await deps.shipLocks.run(ship.id, undefined, async () => {
+  const outer = AbortSignal.any([signal, aborter.signal]);
+  return new Promise((resolve, reject) => {
+    const start = deps.shipLocks.run(ship.id, undefined, async () => {
       try {
-        const seconds = deps.settings.startTimeoutMs / 1000;
-        const late = () =>
-          new StatusError('SHIP_START_FAILED', `Ship failed to become ready within ${seconds} seconds`);
-        const outer = AbortSignal.any([signal, aborter.signal]);
-        const queued = stopwatch();
-        return await deps.startGate.run(outer, () => {
-          const queue = queued();
-          return withDeadline(deps.clock, deps.settings.startTimeoutMs, late, outer, (bounded) =>
-            bringUp(deps, ship, lease, { queue, signal: bounded }),
-          );
-        });
+        return await inItsTurn(deps, reserved, outer).finally(() => deps.starts.delete(ship.id));
       } catch (error) {
         const failure = toStartFailure(error);
         deps.log.warn({ shipId: ship.id, incarnation: ship.incarnation, err: error }, 'a ship did not start');
-        await undoStart(deps, ship, failure.message);
+        const undone = deps.undoing.own(undoStart(deps, ship, failure.message));
+        await withPatience(deps.clock, UNDO_GRACE_MS, () => reject(failure), undone);
         throw failure;
       }
     });
-  } finally {
-    if (deps.starts.get(ship.id) === aborter) deps.starts.delete(ship.id);
-  }
+    start.then(resolve, reject);
+  });
+}
+
+/** Waits for the work to its end, and tells once that it takes longer than this. */
+async function withPatience(clock: Clock, ms: number, onLong: () => void, work: Promise<void>): Promise<void> {
+  const over = new AbortController();
+  clock.sleep(ms, over.signal).then(onLong, () => undefined);
+  await work;
+  over.abort();
+}
+
+/** Waits for the start's turn, and bounds it from then on. */
+function inItsTurn(deps: ShipsDeps, { ship, lease }: ReservedShip, signal: AbortSignal): Promise<ShipRecord> {
+  const { startTimeoutMs } = deps.settings;
+  const late = () =>
+    new StatusError('SHIP_START_FAILED', `Ship failed to become ready within ${startTimeoutMs / 1000} seconds`);
+  const queued = stopwatch();
+  return deps.startGate.run(signal, () => {
+    const queue = queued();
+    return withDeadline(deps.clock, startTimeoutMs, late, signal, (bounded) =>
+      bringUp(deps, ship, lease, { queue, signal: bounded }),
+    );
+  });
 }
 
 async function bringUp(

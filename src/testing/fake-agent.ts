@@ -100,6 +100,11 @@ export class FakeAgent {
     for (const tell of this.#watchers) tell({ event: { $case: 'activity', value: { sessionIds } } });
   }
 
+  /** Tells Bay that it ends, as an agent does that was sent SIGTERM. */
+  tellStopping(): void {
+    for (const tell of this.#watchers) tell({ event: { $case: 'stopping', value: {} } });
+  }
+
   #shipService(): Implementation<typeof ShipServiceDefinition> {
     return {
       bindSession: async ({ fence, sessionId, uid, homeName }) => {

@@ -151,19 +151,23 @@ function isOutsideUsr(path: string): boolean {
   return isAbsolute(path) && path !== '/usr' && !path.startsWith('/usr/');
 }
 
-/** The environment of everything in the session: exactly this, and what the request adds. */
+/**
+ * The environment of everything in the session: exactly this, and what the request adds. A PATH that is passed on names more
+ * folders: whoever writes it cannot know where the session's own are.
+ */
 export function sessionEnvironment(
   config: AgentConfig,
   binding: SessionBinding,
   layout: SessionLayout,
 ): Record<string, string> {
+  const { PATH: more, ...environment } = config.environment;
   const system = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
   return {
-    PATH: `${layout.home.inside}/.venv/bin:${system}`,
+    PATH: [`${layout.home.inside}/.venv/bin`, ...(more ? [more] : []), system].join(':'),
     HOME: layout.home.inside,
     USER: config.sandbox.kind === 'uid' ? `session-${binding.uid}` : 'user',
     TERM: 'xterm-256color',
     LANG: 'C.UTF-8',
-    ...config.environment,
+    ...environment,
   };
 }

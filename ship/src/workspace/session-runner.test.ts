@@ -14,7 +14,7 @@ describe.each(availableSandboxes())('a session runner in %s', (kind) => {
   const sandboxed = kind === 'bwrap-uid' || kind === 'bwrap-userns';
 
   beforeAll(async () => {
-    test = await startTestRunner(kind, { environment: { GREETING: 'hello' } });
+    test = await startTestRunner(kind, { environment: { GREETING: 'hello', PATH: '/opt/more/bin' } });
   });
   afterAll(() => test[Symbol.asyncDispose]());
 
@@ -32,7 +32,7 @@ describe.each(availableSandboxes())('a session runner in %s', (kind) => {
       });
       expect(stdout.trim().split('\n').sort()).toEqual(
         [
-          `PATH=${test.runner.home}/.venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+          `PATH=${test.runner.home}/.venv/bin:/opt/more/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
           `HOME=${test.runner.home}`,
           `USER=${kind === 'uid' ? `session-${TEST_UID}` : 'user'}`,
           'TERM=xterm-256color',

@@ -15,8 +15,12 @@ describe('making a container', () => {
   let server: Server;
   let engine: Engine;
   let calls: AsyncQueue<Held>;
+  /** Told when what lies beside a container that is gone is removed. */
+  let beside: AsyncQueue<string>;
+  const removeBeside = async () => beside.push('removed');
   beforeEach(async () => {
     calls = new AsyncQueue();
+    beside = new AsyncQueue();
     server = createServer((request, response) => {
       if (/\/(version|info)/.test(request.url ?? '')) response.end('{"Version":"1"}');
       else calls.push(hold(request, response));
@@ -31,7 +35,7 @@ describe('making a container', () => {
   });
 
   const make = (signal: AbortSignal, log: Log = silentLog, graceMs = 0) =>
-    createContainer(engine, { name: 'ship-1', Image: 'ship' }, log, signal, graceMs);
+    createContainer({ engine, log, removeBeside, graceMs }, { name: 'ship-1', Image: 'ship' }, signal);
   /** One whose caller left before the engine answered, and the engine's side of it. */
   const abandoned = async (log?: Log) => {
     const caller = new AbortController();
@@ -49,6 +53,7 @@ describe('making a container', () => {
     const removal = await calls.next();
     expect(removal.call).toBe('DELETE late');
     removal.answer(204);
+    expect(await beside.next()).toBe('removed');
   });
 
   it('keeps a caller who left until a container that comes within the grace is gone', async () => {

@@ -12,6 +12,15 @@ const PAUSE_MS = 50;
 /** An engine that is well makes a container within this time, and a start that is given up then leaves nothing. */
 const GRACE_MS = 1_000;
 
+export interface CreateDeps {
+  readonly engine: Engine;
+  readonly log: Log;
+  /** Removes what the engine makes beside a container, where nothing is in it: Podman makes the folders that it mounts. */
+  readonly removeBeside: () => Promise<void>;
+  /** How long a caller who left is kept, so that nothing is left of what was given up. */
+  readonly graceMs?: number;
+}
+
 export interface NewContainer extends ContainerCreateOptions {
   readonly name: string;
 }
@@ -23,35 +32,34 @@ export interface NewContainer extends ContainerCreateOptions {
  * @throws the signal's reason, after the grace at the latest: a container that comes after that is removed when it does
  */
 export async function createContainer(
-  engine: Engine,
+  deps: CreateDeps,
   spec: NewContainer,
-  log: Log,
   signal: AbortSignal,
-  graceMs = GRACE_MS,
 ): Promise<Docker.Container> {
   const patience = bounded(signal);
   for (;;) {
     try {
-      return await createOnce(engine, spec, log, signal, graceMs);
+      return await createOnce(deps, spec, signal);
     } catch (error) {
       if (patience.aborted || !isNameTaken(error)) throw error;
     }
-    await removeContainer(engine, spec.name, signal);
+    await removeContainer(deps.engine, spec.name, signal);
     await sleep(PAUSE_MS, undefined, { signal });
   }
 }
 
 /** The late one goes by its id, since its name may be that of a newer start by then. */
 function createOnce(
-  engine: Engine,
+  { engine, log, removeBeside, graceMs = GRACE_MS }: CreateDeps,
   spec: NewContainer,
-  log: Log,
   signal: AbortSignal,
-  graceMs: number,
 ): Promise<Docker.Container> {
   const making = engine.docker.createContainer({ ...spec, abortSignal: bounded() });
   const late = {
-    undo: ({ id }: Docker.Container) => removeContainer(engine, id, bounded()),
+    undo: async ({ id }: Docker.Container) => {
+      await removeContainer(engine, id, bounded());
+      await removeBeside();
+    },
     failed: (error: unknown) => {
       if (statusOf(error) !== undefined) return; // the engine refused, and made nothing
       const reason = engineTrouble(error);

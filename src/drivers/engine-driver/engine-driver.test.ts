@@ -10,6 +10,7 @@ import { inFull } from '../system-error.js';
 import { createEngineDriver } from './index.js';
 import { helloOf, runIn } from '../testing/agent-client.js';
 import { containerName } from './labels.js';
+import { Door } from './testing/door.js';
 import { EngineShips } from './testing/engine-ships.js';
 import { filtersOf } from './testing/filters-of.js';
 import { testEngines, type TestEngine } from './testing/test-engines.js';
@@ -195,6 +196,25 @@ function over(engine: TestEngine): void {
     expect(ended).toMatchObject({ reason: 'DRIVER_REFUSED' }); // it would end so again
     expect(ended.message).not.toContain('shipLogMaxBytes');
     expect(inFull(ended)).toContain('shipLogMaxBytes');
+  });
+
+  does('says that the engine is away, and when it is back', async () => {
+    const { signal } = new AbortController();
+    await using door = await Door.to(engine.host);
+    const away = new EngineShips({ ...engine, host: door.host });
+    try {
+      await away.driver.check(soon());
+      await away.driver.ping?.(signal);
+      await door.shut();
+      await expect(away.driver.ping?.(signal)).rejects.toMatchObject({
+        reason: 'DRIVER_UNAVAILABLE',
+        message: expect.stringMatching(/^(docker|podman) does not answer \(a ping\)$/) as string,
+      });
+      await door.open();
+      await away.driver.ping?.(signal);
+    } finally {
+      await away[Symbol.asyncDispose]();
+    }
   });
 
   does('says where it looked for an engine, and what to do', async () => {

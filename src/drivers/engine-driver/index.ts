@@ -2,6 +2,8 @@ import { StatusError } from '../../../proto/rpc/status-error.js';
 import type { Ship } from '../../ships/ship.js';
 import type { Driver, DriverReport, FoundShip, Inspection } from '../driver.js';
 import { dataPathsOf, hasShipData, removeShipData, sweepRemovals } from '../ship-data.js';
+import { callEngine } from './call-engine.js';
+import { toDriverError } from './engine-error.js';
 import { setUpEngine, type EngineSetup } from './engine-setup.js';
 import { inspectContainer } from './inspect-container.js';
 import { containerName } from './labels.js';
@@ -64,6 +66,12 @@ class EngineDriver implements Driver {
       network: policy.network,
       warnings: [...policy.warnings, ...missing],
     };
+  }
+
+  async ping(signal: AbortSignal) {
+    const { engine } = await this.#ready(signal);
+    const call = { method: 'GET', path: '/_ping', answer: 'json', signal } as const;
+    await callEngine(engine, call).catch((error: unknown) => Promise.reject(toDriverError(engine, 'a ping', error)));
   }
 
   async start(ship: Ship, options: Parameters<Driver['start']>[1]) {

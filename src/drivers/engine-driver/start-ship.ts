@@ -1,6 +1,7 @@
 import type { ContainerInspectInfo } from 'dockerode';
 import { isStatusError, StatusError } from '../../../proto/rpc/status-error.js';
 import type { Ship } from '../../ships/ship.js';
+import { dataPathsOf, removeEmptyFolder } from '../ship-data.js';
 import { stopwatch } from '../../telemetry/stopwatch.js';
 import type { Endpoint, StartedShip, StartOptions } from '../driver.js';
 import { environmentInside } from '../authorities.js';
@@ -28,10 +29,12 @@ export interface StartShipDeps {
 }
 
 const LAST_LINES = 10;
+/** For each act after a start failed: its caller waits. Whoever keeps ships ends once more what is left then. */
+const AFTER_MS = 2_000;
 
 /**
  * Starts an incarnation: makes its container, hands the agent its configuration, and answers when the agent can be dialled.
- * Where it fails nothing stays.
+ * Where it fails nothing stays, but with an engine that hangs.
  *
  * @throws StatusError SHIP_START_FAILED, DRIVER_UNAVAILABLE: may pass; DRIVER_REFUSED: will not
  */
@@ -44,7 +47,7 @@ export async function startShip(deps: StartShipDeps, ship: Ship, start: StartOpt
     return await begin(deps, ship, start);
   } catch (error) {
     const failure = await toStartError(deps, ship, error, signal);
-    await removeContainer(engine, name, bounded()).catch((left: unknown) =>
+    await removeContainer(engine, name, bounded(undefined, AFTER_MS)).catch((left: unknown) =>
       deps.options.logger.warn({ shipId: ship.id, err: left }, 'what is left of a start is removed later'),
     );
     throw failure;
@@ -62,7 +65,9 @@ async function begin(deps: StartShipDeps, ship: Ship, start: StartOptions): Prom
   ]);
   const dataOnMachine = setup.dataOnMachine(ship.id);
   const spec = containerFor(ship, { engine, policy, imageId: image.id, dataOnMachine }, options);
-  const container = await createContainer(engine, spec, options.logger, signal);
+  const removeBeside = () => removeEmptyFolder(dataPathsOf(options.shipDataDir, ship.id).root);
+  const making = { engine, log: options.logger, removeBeside };
+  const container = await createContainer(making, spec, signal);
   const createMs = lap();
   signal.throwIfAborted();
   const environment = environmentInside(options.shipEnvironment, image.environment);
@@ -139,8 +144,9 @@ async function toStartError(
   if (!isStatusError(error)) return toDriverError(engine, 'starting a ship', error);
   if (error.reason !== 'SHIP_START_FAILED') return error;
   const name = containerName(options.deploymentId, ship);
-  const said = await readLogs(engine, name, undefined, LAST_LINES).catch(() => '');
-  const found = await findContainer(engine, name).catch(() => undefined);
+  const soon = bounded(undefined, AFTER_MS);
+  const said = await readLogs(engine, name, soon, LAST_LINES).catch(() => '');
+  const found = await findContainer(engine, name, soon).catch(() => undefined);
   const final = found?.State.Running === false && FINAL_EXIT_CODES.includes(found.State.ExitCode);
   return new StatusError(
     final ? 'DRIVER_REFUSED' : 'SHIP_START_FAILED',

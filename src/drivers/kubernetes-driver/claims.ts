@@ -1,16 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { V1PersistentVolumeClaim } from '@kubernetes/client-node';
-import { StatusError } from '../../../proto/rpc/status-error.js';
-import { timeoutSignal } from '../../../proto/rpc/timeout-signal.js';
-import { waitOrUndo } from '../wait-or-undo.js';
+import { createOrUndo } from './create-or-undo.js';
 import { isKubeError, isNotFound } from './kube-error.js';
 import { claimLabels, shipName, SHIP_ID_ANNOTATION } from './names.js';
 import type { Cluster } from './open-cluster.js';
 import type { KubernetesDriverOptions } from './options.js';
 
-/** For a claim to be made, and after that for the server to say that it did all the same. */
-const WAIT_MS = 30_000;
-const LATE_MS = 600_000;
 const PAUSE_MS = [50, 100, 200, 500, 1000];
 
 export const claimsPath = ({ namespace }: Cluster): string => `/api/v1/namespaces/${namespace}/persistentvolumeclaims`;
@@ -46,24 +41,11 @@ export async function createClaim(
   shipId: string,
   options: KubernetesDriverOptions,
   signal: AbortSignal,
-  waitMs = WAIT_MS,
+  waitMs?: number,
 ): Promise<void> {
-  const body = claimFor(shipId, options);
-  const making = cluster.client.request('POST', claimsPath(cluster), { body, timeoutMs: LATE_MS });
-  const patience = timeoutSignal(waitMs, signal);
-  try {
-    await waitOrUndo(making, patience, {
-      undo: () => removeClaim(cluster, shipId, options),
-      failed: (error) => {
-        if (isKubeError(error, 409)) return; // it was there before, and none was made
-        options.logger.warn({ shipId, err: error }, 'a claim that came too late may be left');
-      },
-    });
-  } catch (error) {
-    if (!patience.aborted || signal.aborted) throw error;
-    const message = `the API server at ${cluster.client.server} does not answer: no claim within ${waitMs} ms`;
-    throw new StatusError('DRIVER_UNAVAILABLE', message);
-  }
+  const undo = () => removeClaim(cluster, shipId, options);
+  const wanted = { path: claimsPath(cluster), body: claimFor(shipId, options), what: 'claim', shipId, undo, waitMs };
+  await createOrUndo(cluster, wanted, options.logger, signal);
 }
 
 /** Whether it is there and not given up. */

@@ -12,6 +12,7 @@ import { openCluster, type Cluster } from './open-cluster.js';
 import type { KubernetesDriverOptions } from './options.js';
 import { UID_BASE } from './pod-spec.js';
 import { endOf, endOfChange, isOutOfSight, seenFirst, stateOf } from './pod-state.js';
+import { pingCluster } from './ping-cluster.js';
 import { PodWatch, type Pod } from './pod-watch.js';
 import { readLogs } from './read-logs.js';
 import { endpointOf, toFoundShip, toShipHandle } from './ship-handle.js';
@@ -60,6 +61,11 @@ class KubernetesDriver implements Driver {
     } catch (error) {
       throw toDriverError(`looking at namespace ${namespace}`, error);
     }
+  }
+
+  async ping(signal: AbortSignal) {
+    const { cluster, watch } = await this.#open();
+    await pingCluster(cluster, watch, signal);
   }
 
   async start(ship: Ship, options: Parameters<Driver['start']>[1]) {

@@ -8,6 +8,7 @@ import type { Endpoint, StartedShip, StartOptions } from '../driver.js';
 import { agentReady } from '../agent-ready.js';
 import { agentConfigFor } from './agent-config.js';
 import { ensureClaim } from './claims.js';
+import { createPod } from './create-pod.js';
 import { lastClaimWarning, lastWarning } from './events.js';
 import { isKubeError, KubeError, toDriverError } from './kube-error.js';
 import { claimLabels, podName } from './names.js';
@@ -28,8 +29,8 @@ export interface StartShipDeps {
   readonly unenforced: readonly string[];
 }
 
-/** For the removal of what a failed start made. */
-const UNDO_TIMEOUT_MS = 30_000;
+/** For the removal of what a failed start made: its caller waits, and whoever keeps ships ends once more what is left then. */
+const UNDO_TIMEOUT_MS = 5_000;
 const LAST_LINES = 10;
 /** The watch tells within moments; a start that takes longer asks the server itself, each time after twice as long. */
 const ASK_AFTER_MS = 5_000;
@@ -80,7 +81,8 @@ async function begin(deps: StartShipDeps, start: Start, signal: AbortSignal): Pr
   await deps.watch.ready();
   await ensureClaim(cluster, ship.id, options, signal);
   signal.throwIfAborted();
-  const pod = await createPod(deps, start, signal);
+  const body = podFor(ship, start.secretName, options);
+  const pod = await createPod(cluster, deps.watch, { shipId: ship.id, name, body }, options.logger, signal);
   await createSecret(deps, start, pod);
   signal.throwIfAborted();
 
@@ -94,23 +96,6 @@ async function begin(deps: StartShipDeps, start: Start, signal: AbortSignal): Pr
     containerId: name,
     ipAddress: address,
   };
-}
-
-/** Its name is this incarnation's: what has it already was left by an interrupted start. */
-async function createPod(
-  { cluster, options, watch }: StartShipDeps,
-  { ship, name, secretName }: Start,
-  signal: AbortSignal,
-) {
-  // Not cut short by the caller, since the server would make it all the same, after what cleans up has looked.
-  const create = () => cluster.client.request<V1Pod>('POST', watch.path, { body: podFor(ship, secretName, options) });
-  try {
-    return await create();
-  } catch (error) {
-    if (!isKubeError(error, 409)) throw error;
-    await removePod(cluster, watch, name, signal);
-    return create();
-  }
 }
 
 /** Owned by the Pod, so that it goes with it, whoever deletes that and whatever becomes of Bay. */
