@@ -235,7 +235,7 @@ describe('the agent', () => {
     })();
     await until(() => seen.length === 1);
     void drain(clients.executions.startExecution(command('a'))).catch(() => undefined);
-    await until(() => bench.commands.begun.length === 1);
+    await until(() => seen.includes('execution'));
     await clients.ship.shutdown({ fence: FENCE, graceMs: 1 });
     await watching;
     expect(seen.indexOf('stopping')).toBeGreaterThan(0);
