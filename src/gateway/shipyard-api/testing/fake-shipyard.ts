@@ -270,7 +270,7 @@ export class FakeShipyard {
     const aborted = new Promise<never>((_resolve, reject) => {
       options?.signal?.addEventListener('abort', () => {
         if (request.lifetime === Lifetime.CALL) this.cancelled.push(request.executionId);
-        reject(options.signal?.reason);
+        reject(StatusError.from(options.signal?.reason));
       });
     });
     aborted.catch(() => undefined);
