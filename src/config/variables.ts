@@ -176,7 +176,7 @@ export const VARIABLES = {
     read: (text) => text,
     byDefault: 'shipyard',
     fallback: 'shipyard',
-    doc: 'Network of ships, made where it is missing. Not used by `local`.',
+    doc: 'Network of ships, made where it is missing. Not used by `local`. Bays of other databases share it only with the same `SHIP_NETWORK` and `SHIP_NETWORK_ALLOW`; otherwise they do not start.',
   }),
   DOCKER_HOST: variable({
     read: (text) => text,
