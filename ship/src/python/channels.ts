@@ -24,12 +24,6 @@ export interface ChannelHandlers {
   readonly stdin: (message: KernelReply) => Promise<void> | undefined;
 }
 
-/**
- * How long a stock kernel's words on a cell wait for its answer, to be read along with it. It says four things of a small
- * cell, one by one, and for each of them the agent would take a processor from it.
- */
-const READ_LATER_MS = 5;
-
 /** The content of the connection file, whose sockets lie at `path` as the kernel sees it. */
 export function toConnectionFile(path: string, key: string): string {
   return JSON.stringify({
@@ -67,11 +61,7 @@ export class Channels {
     this.#iopub = this.#open('iopub', handlers.iopub, { type: 'SUB', bounded: options.bounded });
     // One identity for all: the kernel sends input requests to the identity that asked on shell.
     const dealer = { type: 'DEALER', bounded: true, identity: this.nextId(), after: this.#iopub.connected } as const;
-    const onShell = (message: KernelReply): Promise<void> | undefined => {
-      this.#iopub.readNow();
-      return handlers.shell(message);
-    };
-    this.#shell = this.#open('shell', onShell, dealer);
+    this.#shell = this.#open('shell', handlers.shell, dealer);
     this.#stdin = this.#open('stdin', handlers.stdin, dealer);
     this.#control = this.#open('control', () => undefined, dealer);
   }
@@ -101,7 +91,6 @@ export class Channels {
 
   /** Never waits: the kernel is asked one thing at a time. */
   send(channel: 'shell' | 'control' | 'stdin', id: string, type: RequestType, content: object): void {
-    if (type === 'execute_request' && !this.#options.bounded) this.#iopub.readLater(READ_LATER_MS);
     const socket = channel === 'shell' ? this.#shell : channel === 'control' ? this.#control : this.#stdin;
     socket.send(this.#wire.encode(id, type, content));
   }

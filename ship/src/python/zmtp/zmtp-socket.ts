@@ -35,7 +35,6 @@ export class ZmtpSocket {
   #socket: Socket | undefined;
   #reader!: MessageReader;
   #retry: NodeJS.Timeout | undefined;
-  #later: NodeJS.Timeout | undefined;
   #isConnected = false;
   #isClosed = false;
   #unsent: Buffer[] = [];
@@ -59,26 +58,11 @@ export class ZmtpSocket {
     else this.#unsent.push(message);
   }
 
-  /** Reads nothing until readNow(), or for so long: what comes meanwhile is then read at once. */
-  readLater(ms: number): void {
-    if (!this.#isConnected || this.#later) return;
-    this.#later = setTimeout(this.readNow, ms);
-    this.#socket?.pause();
-  }
-
-  readonly readNow = (): void => {
-    if (!this.#later) return;
-    clearTimeout(this.#later);
-    this.#later = undefined;
-    if (!this.#isHeld) this.#socket?.resume();
-  };
-
   /** What was received and not handled is dropped. */
   close(): void {
     this.#isClosed = true;
     this.#messages = [];
     clearTimeout(this.#retry);
-    clearTimeout(this.#later);
     this.#socket?.destroy();
     this.#markConnected();
   }
@@ -144,6 +128,6 @@ export class ZmtpSocket {
   #goOn(): void {
     this.#isHeld = false;
     this.#handle();
-    if (!this.#isHeld && !this.#later) this.#socket?.resume();
+    if (!this.#isHeld) this.#socket?.resume();
   }
 }
