@@ -25,7 +25,9 @@ def main(argv):
         os.umask(0o007)
         # As ours: a file of past inputs, synced to the disk for each cell, would be the log's double.
         history = "--HistoryManager.enabled=False"
-        os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", history, *arguments])
+        # It sleeps half a millisecond before each reply, for clients that take that for the end of a cell. Ours waits for idle.
+        sleep = "--IPythonKernel._execute_sleep=0"
+        os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", history, sleep, *arguments])
     # What is imported stays: looking through it again and again would cost a tenth of the start.
     gc.disable()
     try:
