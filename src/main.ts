@@ -27,6 +27,7 @@ import { createReadiness } from './readiness.js';
 import { shipDialer } from './ship-clients/dial-ship.js';
 import { readDeploymentKey } from './ship-clients/ship-token.js';
 import { openShips, type OpenShips } from './ships/open-ships.js';
+import { refuseShipsOfOthers } from './ships/other-drivers.js';
 import { stopEveryShip } from './ships/stop-every-ship.js';
 import { Store } from './store/store.js';
 import { systemClock } from './telemetry/clock.js';
@@ -72,6 +73,7 @@ async function main(config: Config): Promise<void> {
     metrics,
     settings: toSettings(config),
   });
+  await refuseShipsOfOthers(ships.deps);
   await ships.reconciler.tick();
 
   const ending = new AbortController();

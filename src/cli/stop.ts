@@ -13,6 +13,7 @@ import { createDriver } from '../create-driver.js';
 import { shipDialer } from '../ship-clients/dial-ship.js';
 import { readDeploymentKey } from '../ship-clients/ship-token.js';
 import { openShips } from '../ships/open-ships.js';
+import { refuseShipsOfOthers } from '../ships/other-drivers.js';
 import { stopEveryShip } from '../ships/stop-every-ship.js';
 import { STOPPED_BY_REQUEST } from '../ships/stop-ship.js';
 import { StoreError } from '../store/store-error.js';
@@ -81,6 +82,7 @@ async function stopAlone(config: Config): Promise<Stopped | undefined> {
     metrics: new Metrics(),
     settings: toSettings(config),
   });
+  await refuseShipsOfOthers(ships.deps);
   await ships.reconciler.tick();
   const result = await stopEveryShip(ships.deps, STOPPED_BY_REQUEST);
   ships.close();

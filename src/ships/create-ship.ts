@@ -2,6 +2,7 @@ import { isStatusError, StatusError } from '../../proto/rpc/status-error.js';
 import type { Placement, PlaceRequest, ShipRecord } from '../store/store.js';
 import { giveUpSeat } from './end-lease.js';
 import { checkShip } from './health.js';
+import { refuseFilesOfOthers } from './other-drivers.js';
 import type { ShipSpec } from './ship.js';
 import { STOP_TIMEOUT_MS, type ShipsDeps } from './ships-deps.js';
 import { startShip } from './start-ship.js';
@@ -64,6 +65,7 @@ async function findPlace(
           skip.push(placement.ship.id);
           break;
         }
+        refuseFilesOfOthers(placement.ship, deps.driver.name);
         const restored = await deps.store.restore(placement.ship, { ...request, spec: options.spec });
         if (restored?.kind === 'reserved') return begin(deps, restored, waiting, signal);
         if (restored?.kind === 'full') await waiting.turn(signal);

@@ -16,7 +16,7 @@ interface Life {
 
 /** A driver whose ships are FakeAgents. It outlives the Bays of a test, as an engine does. */
 export class FakeDriver implements Driver {
-  readonly name = 'fake';
+  name = 'fake';
   uids: UidPolicy = { scope: 'deployment', base: 70_000 };
   readonly folder = mkdtempSync(path.join(tmpdir(), 'sy-'));
   readonly data = new Set<string>();
