@@ -86,6 +86,10 @@ describe('loadConfig', () => {
     expect(load({}, 'SHIP_ENV_FOO=bar\nTZ=Asia/Tokyo').shipEnvironment).toMatchObject({ FOO: 'bar', TZ: 'Asia/Tokyo' });
   });
 
+  it('takes a .env that compose.yaml shares', () => {
+    expect(load({}, 'BAY_ADDRESS=0.0.0.0\nDOCKER_SOCKET=/run/podman/podman.sock').maxShips).toBe(10);
+  });
+
   it('tells everything that is wrong at once, with value and what is allowed, and never the token', () => {
     const error = problemsOf({
       PORT: 'abc',

@@ -95,6 +95,9 @@ export function loadConfig(sources: ConfigSources = { env: process.env, cwd: pro
   return config;
 }
 
+/** What compose.yaml takes beside Bay's own, from the same file. */
+const OF_COMPOSE = new Set(['BAY_ADDRESS', 'DOCKER_SOCKET']);
+
 function readEnvFile(cwd: string, problems: ConfigProblem[]): Record<string, string> {
   const file = path.join(cwd, '.env');
   if (!existsSync(file)) return {};
@@ -102,6 +105,7 @@ function readEnvFile(cwd: string, problems: ConfigProblem[]): Record<string, str
   const names = Object.keys(VARIABLES);
   for (const name of Object.keys(entries)) {
     if (names.includes(name.toUpperCase()) || name.startsWith(SHIP_ENV_PREFIX) || isPassedOn(name)) continue;
+    if (OF_COMPOSE.has(name)) continue;
     const near = nearest(name.toUpperCase(), names);
     const text = near ? `unknown; did you mean ${near}?` : 'unknown';
     problems.push({ variable: name, allowed: `${text} (in ${file})` });

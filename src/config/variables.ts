@@ -127,7 +127,7 @@ export const VARIABLES = {
     ...oneOf(['none', 'internet', 'open']),
     byDefault: '',
     fallback: undefined,
-    doc: 'What ships reach: nothing, public addresses, or all that the machine does. Unset: `internet` where it can be filtered, else `none`.',
+    doc: 'What ships reach: nothing (`none`), public addresses (`internet`), or all that the machine does (`open`). Unset: `internet` where it can be filtered, else `none`.',
   }),
   SHIP_NETWORK_ALLOW: variable({
     read: readNetworkAllow,
