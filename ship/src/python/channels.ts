@@ -71,16 +71,7 @@ export class Channels {
     handle: (message: KernelReply) => Promise<void> | undefined,
     options: Pick<ZmtpSocketOptions, 'type' | 'bounded' | 'identity' | 'after'>,
   ): ZmtpSocket {
-    const onMessage = (frames: readonly Buffer[]): Promise<void> | undefined => {
-      let message;
-      try {
-        message = this.#wire.decode(frames);
-      } catch (error) {
-        this.#options.onFault(error);
-        return undefined;
-      }
-      return handle(message);
-    };
+    const onMessage = (frames: readonly Buffer[]): Promise<void> | undefined => handle(this.#wire.decode(frames));
     const path = `${this.#options.path}-${PORTS[channel]}`;
     return new ZmtpSocket({ ...options, path, onMessage, onFault: this.#options.onFault });
   }

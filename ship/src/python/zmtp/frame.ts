@@ -34,7 +34,7 @@ export function encodeReady(type: SocketType, identity: string): Buffer {
 }
 
 export function isReady(command: Buffer): boolean {
-  return command.compare(READY, 0, READY.length, 0, READY.length) === 0;
+  return command.length >= READY.length && command.compare(READY, 0, READY.length, 0, READY.length) === 0;
 }
 
 /** Everything that is published, please. */

@@ -1,12 +1,12 @@
 import { checkGreeting, GREETING_BYTES, isReady, readHeader, type FrameHeader } from './frame.js';
 
-/**
- * Bytes of a message. Its content is JSON, of which V8 takes half a GiB as one text: a longer message is read, and not kept.
- */
-const MAX_MESSAGE_BYTES = 512 * 1024 * 1024;
+/** Of a message. A display may be large; a longer message is read, and not kept. */
+const MAX_MESSAGE_BYTES = 128 * 1024 * 1024;
 /** Of a message. Jupyter's have six, and one for each buffer of a widget. */
 const MAX_FRAMES = 4096;
-/** Of a frame. Beyond, memory grows with what came, not with what a header claims. */
+/** Of a command: READY with its properties. */
+const MAX_COMMAND_BYTES = 64 * 1024;
+/** Of a frame. For a longer one there is memory when this much of it has come, whatever its header claims. */
 const TRUSTED_BYTES = 1024 * 1024;
 /** Below, reading into the frame's own memory brings nothing. */
 const MIN_ROOM_BYTES = 16 * 1024;
@@ -25,6 +25,7 @@ export interface MessageReaderEvents {
 /** Cuts what arrives on a connection into messages. */
 export class MessageReader {
   #isGreeted = false;
+  #isReady = false;
   /** Of a greeting or a header of which the rest is still to come. */
   #head: Buffer = NOTHING;
 
@@ -87,6 +88,7 @@ export class MessageReader {
   }
 
   #beginFrame({ length, isCommand }: FrameHeader): void {
+    if (isCommand) this.#checkCommand(length);
     if (!isCommand) this.#bytes += length;
     if (this.#bytes > MAX_MESSAGE_BYTES || this.#frames.length === MAX_FRAMES) {
       this.#isDropped = true;
@@ -95,6 +97,12 @@ export class MessageReader {
     this.#filled = 0;
     this.#frame = NOTHING;
     if (length === 0) this.#endFrame();
+  }
+
+  /** Of this version of ZMTP there is one, READY, at the beginning. */
+  #checkCommand(length: number): void {
+    if (this.#isReady) throw new Error('the peer sends a second command');
+    if (length > MAX_COMMAND_BYTES) throw new Error(`the peer sends a command of ${length} bytes`);
   }
 
   #take(bytes: Buffer, at: number): number {
@@ -111,7 +119,8 @@ export class MessageReader {
   #makeRoom(bytes: number): void {
     const needed = this.#filled + bytes;
     if (this.#frame.length >= needed) return;
-    const frame = Buffer.allocUnsafe(Math.min(this.#header!.length, Math.max(TRUSTED_BYTES, 2 * needed)));
+    const { length } = this.#header!;
+    const frame = Buffer.allocUnsafe(needed > TRUSTED_BYTES ? length : Math.min(length, TRUSTED_BYTES));
     this.#frame.copy(frame, 0, 0, this.#filled);
     this.#frame = frame;
   }
@@ -122,7 +131,9 @@ export class MessageReader {
     this.#header = undefined;
     this.#frame = NOTHING;
     if (isCommand) {
-      if (isReady(frame)) this.events.ready();
+      if (!isReady(frame)) throw new Error('the peer does not say READY');
+      this.#isReady = true;
+      this.events.ready();
       return;
     }
     if (!this.#isDropped) this.#frames.push(frame);

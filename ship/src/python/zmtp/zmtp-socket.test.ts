@@ -168,12 +168,13 @@ describe('a ZMTP socket', () => {
     const before = process.memoryUsage().arrayBuffers;
     const header = Buffer.alloc(9);
     header[0] = 0x02;
-    header.writeBigUInt64BE(400n * 1024n * 1024n, 1);
+    header.writeBigUInt64BE(100n * 1024n * 1024n, 1);
     let told = false;
     await serve((socket) => socket.write(Buffer.concat([hello, header, Buffer.alloc(100_000)]), () => (told = true)));
     open();
     await until(() => told, 'it is on its way');
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20 * 1024 * 1024);
+    expect(faults).toEqual([]);
   });
 
   it('says that a message was too much, and goes on with the next', async () => {
@@ -188,12 +189,35 @@ describe('a ZMTP socket', () => {
   it.each([
     ['something else', Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'.padEnd(64)), 'does not speak ZMTP'],
     ['an older version', Buffer.from(encodeGreeting().map((byte, at) => (at === 10 ? 1 : byte))), 'ZMTP 1'],
+    [
+      'in endless commands',
+      Buffer.concat([encodeGreeting(), Buffer.from('0600000001000000', 'hex'), Buffer.alloc(9)]),
+      'a command of',
+    ],
+    ['READY again', Buffer.concat([hello, encodeReady('DEALER', '')]), 'a second command'],
+    ['something in place of READY', Buffer.concat([encodeGreeting(), Buffer.from('040155', 'hex')]), 'not say READY'],
     ['a mechanism', Buffer.from(encodeGreeting().map((byte, at) => (at === 12 ? 0x58 : byte))), 'mechanism XULL'],
   ])('says that a peer speaks %s', async (_name, greeting, words) => {
     await serve((socket) => socket.write(greeting));
     open();
     await until(() => faults.length > 0, 'the fault is told');
     expect(faults[0]).toContain(words);
+  });
+
+  it('leaves a peer whose messages are none after some of them, and tells of no more', async () => {
+    let connections = 0;
+    await serve((socket) => {
+      connections++;
+      socket.write(Buffer.concat([hello, ...Array.from({ length: 1000 }, () => encodeMessage([Buffer.from('x')]))]));
+    });
+    open({
+      onMessage: () => {
+        throw new Error('no message');
+      },
+    });
+    await until(() => faults.length > 0, 'the first is told');
+    expect(faults).toEqual(Array.from({ length: 17 }, () => 'no message'));
+    expect(connections).toBe(1);
   });
 
   it('is silent after its end, whether or not it ever reached its peer', async () => {

@@ -4,6 +4,10 @@ import { MessageReader } from './message-reader.js';
 
 /** Between two tries to reach a socket that is not there yet. */
 const RETRY_MS = 10;
+/** Before a peer is tried again that is no kernel: each time is told. */
+const RETRY_STRANGER_MS = 1000;
+/** Messages of a connection that are none; with more of them it is no kernel's. */
+const MAX_FAULTS = 16;
 /** All sockets read into it, one after the other. */
 const SCRATCH = Buffer.allocUnsafeSlow(64 * 1024);
 
@@ -19,7 +23,7 @@ export interface ZmtpSocketOptions {
    * taken, and waits here.
    */
   readonly bounded: boolean;
-  /** A returned promise holds back what follows; it must not reject. */
+  /** A returned promise holds back what follows; it must not reject. Throws where it is no message. */
   readonly onMessage: (frames: readonly Buffer[]) => Promise<void> | undefined;
   readonly onFault: (error: Error) => void;
 }
@@ -40,6 +44,8 @@ export class ZmtpSocket {
   #unsent: Buffer[] = [];
   #messages: (readonly Buffer[])[] = [];
   #isHeld = false;
+  #faults = 0;
+  #isStranger = false;
   /** Resolves with the first connection, or with close(). */
   readonly connected: Promise<void>;
   #markConnected!: () => void;
@@ -76,6 +82,7 @@ export class ZmtpSocket {
       dropped: onFault,
     });
     this.#reader = reader;
+    this.#faults = 0;
     const onread: OnReadOpts = {
       buffer: () => reader.room() ?? SCRATCH,
       callback: (length, memory) => this.#received(length, memory),
@@ -97,7 +104,9 @@ export class ZmtpSocket {
 
   #lost(): void {
     this.#isConnected = false;
-    if (!this.#isClosed) this.#retry = setTimeout(() => this.#connect(), RETRY_MS);
+    if (this.#isClosed) return;
+    this.#retry = setTimeout(() => this.#connect(), this.#isStranger ? RETRY_STRANGER_MS : RETRY_MS);
+    this.#isStranger = false;
   }
 
   /** @returns whether to read on */
@@ -107,7 +116,7 @@ export class ZmtpSocket {
       else this.#reader.filled(length);
     } catch (error) {
       this.#options.onFault(error as Error);
-      this.#socket?.destroy();
+      this.#leaveStranger();
       return false;
     }
     this.#handle();
@@ -118,11 +127,22 @@ export class ZmtpSocket {
     while (!this.#isHeld) {
       const message = this.#messages.shift();
       if (!message) return;
-      const held = this.#options.onMessage(message);
-      if (!held) continue;
-      this.#isHeld = true;
-      void held.then(() => this.#goOn());
+      try {
+        const held = this.#options.onMessage(message);
+        if (!held) continue;
+        this.#isHeld = true;
+        void held.then(() => this.#goOn());
+      } catch (error) {
+        this.#options.onFault(error as Error);
+        if (++this.#faults > MAX_FAULTS) this.#leaveStranger();
+      }
     }
+  }
+
+  #leaveStranger(): void {
+    this.#isStranger = true;
+    this.#messages = [];
+    this.#socket?.destroy();
   }
 
   #goOn(): void {
