@@ -100,6 +100,11 @@ describe('encodeOpen, encodeAnswer and decodeFrame', () => {
     expect(() => decodeFrame(Buffer.from(bytes))).toThrow();
   });
 
+  it('read a call id beyond 32 bits as ts-proto does', () => {
+    const frame = Buffer.from('08ffffffff1f4200', 'hex');
+    expect(decodeFrame(frame)).toEqual(Frame.decode(frame));
+  });
+
   it('read numbers that are longer than they need be', () => {
     expect(decodeFrame(Buffer.from([0x08, 0x81, 0x00, 0x42, 3, 0x2a, 1, 0x78]))).toEqual(
       decodeFrame(Buffer.from([0x08, 0x01, 0x42, 3, 0x2a, 1, 0x78])),

@@ -164,7 +164,7 @@ function decodeCommon(frame: Buffer): Frame | undefined {
   const tag = frame[at++];
   const inner = readVarint(frame, at);
   at += varintLength(inner);
-  if (callId < 0 || inner < 0 || at + inner !== frame.length) return undefined;
+  if (callId < 0 || callId > MAX_CALL_ID || inner < 0 || at + inner !== frame.length) return undefined;
   const body = decodeBody(frame, tag, at);
   return body && { callId, body };
 }
