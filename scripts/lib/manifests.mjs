@@ -119,7 +119,17 @@ function defineKindsOfOthers() {
     const file = path.join(place, `${prefix}_${plural}.yaml`);
     // On the server's side: its description would not fit into the annotation of the client's.
     kubectl(['apply', '--server-side', '-f', file]);
-    kubectl(['wait', '--for=condition=Established', '--timeout=30s', '-f', file]);
+    untilEstablished(file);
+  }
+}
+
+/** Not by `kubectl wait`, which fails where the server has not written any condition yet. */
+function untilEstablished(file) {
+  const condition = `jsonpath={.status.conditions[?(@.type=="Established")].status}`;
+  const end = performance.now() + 30_000;
+  while (kubectl(['get', '-f', file, '-o', condition]).trim() !== 'True') {
+    if (performance.now() > end) throw new Error(`the server does not serve ${file} after 30 s`);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
   }
 }
 
