@@ -71,7 +71,12 @@ class EngineDriver implements Driver {
   async ping(signal: AbortSignal) {
     const { engine } = await this.#ready(signal);
     const call = { method: 'GET', path: '/_ping', answer: 'json', signal } as const;
-    await callEngine(engine, call).catch((error: unknown) => Promise.reject(toDriverError(engine, 'a ping', error)));
+    try {
+      // Twice, since a connection of before the engine's restart fails though the engine answers.
+      await callEngine(engine, call).catch(() => callEngine(engine, call));
+    } catch (error) {
+      throw toDriverError(engine, 'a ping', error);
+    }
   }
 
   async start(ship: Ship, options: Parameters<Driver['start']>[1]) {
