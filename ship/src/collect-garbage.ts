@@ -4,8 +4,8 @@ import { runInNewContext } from 'node:vm';
 /** Bytes of short-lived buffers that may pile up: V8 itself waits for 64 MiB and more of them. */
 const COLLECT_BYTES = 4 * 1024 * 1024;
 /**
- * How much the heap with its buffers may grow before all of it is marked. V8 itself would do so for every 10 MB of output,
- * which takes a third of the agent's work on it; so it does for every 80 MB, and 3 MiB more are resident.
+ * How much the heap with its buffers may grow before all of it is marked. V8 itself does so for every 8 MB of output, which
+ * takes nearly a third of the agent's work on it; so it does for every 55 MB, and 3 to 9 MiB more are resident meanwhile.
  */
 const GROWING_PERCENT = 150;
 

@@ -210,10 +210,9 @@ function decodeOpen(frame: Buffer, at: number): FrameBody | undefined {
 
 /** A Close of a call that went well, with the answer or without. */
 function decodeAnswer(frame: Buffer, at: number): FrameBody | undefined {
-  const response = at < frame.length ? readLastBytes(frame, at, TAG_RESPONSE) : NO_BYTES;
-  if (!response) return undefined;
-  const value = { code: 0, message: '', statusDetails: NO_BYTES, trailers: {} };
-  return { $case: 'close', value: { ...value, response: at < frame.length ? response : undefined } };
+  const response = at < frame.length ? readLastBytes(frame, at, TAG_RESPONSE) : undefined;
+  if (at < frame.length && !response) return undefined;
+  return { $case: 'close', value: { code: 0, message: '', statusDetails: NO_BYTES, trailers: {}, response } };
 }
 
 /** A view of the field that ends the frame; none where the frame ends before. */

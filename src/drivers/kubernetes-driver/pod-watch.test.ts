@@ -1,9 +1,7 @@
-import { createServer, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { KubeConfig } from '@kubernetes/client-node';
+import type { ServerResponse } from 'node:http';
 import { pino } from 'pino';
-import { KubeClient } from './kube-client.js';
 import { PodWatch } from './pod-watch.js';
+import { ApiServer } from './testing/api-server.js';
 
 const SOON_MS = 10_000;
 const GONE = { type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired', message: 'too old' } };
@@ -11,8 +9,7 @@ const GONE = { type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expi
 const podOf = (name: string, resourceVersion: string) => ({ metadata: { name, resourceVersion }, status: {} });
 
 describe('PodWatch', () => {
-  let server: Server;
-  let client: KubeClient;
+  let server: ApiServer;
   let watch: PodWatch;
   /** What lists answer, in pages, and which versions watches asked to go on from. */
   let pages: { items: object[]; metadata: object }[];
@@ -27,7 +24,7 @@ describe('PodWatch', () => {
   beforeEach(async () => {
     [lists, resumed, watches, opened, singles] = [0, [], [], [], {}];
     pages = [{ items: [podOf('a', '1')], metadata: { resourceVersion: '10' } }];
-    server = createServer((request, response) => {
+    server = await ApiServer.start((request, response) => {
       const { pathname, searchParams } = new URL(request.url ?? '/', 'http://server');
       const [, single] = /\/pods\/(.+)$/.exec(pathname) ?? [];
       if (single !== undefined) {
@@ -49,21 +46,15 @@ describe('PodWatch', () => {
       if (taker) taker(response);
       else opened.push(response);
     });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address() as AddressInfo;
-    const config = new KubeConfig();
-    config.loadFromClusterAndUser(
-      { name: 'test', server: `http://127.0.0.1:${port}`, skipTLSVerify: true },
-      { name: 'bay' },
+    watch = new PodWatch(
+      { client: server.client, namespace: 'ships', name: 'test' },
+      'deployment=one',
+      pino({ level: 'silent' }),
     );
-    client = new KubeClient(config);
-    watch = new PodWatch({ client, namespace: 'ships', name: 'test' }, 'deployment=one', pino({ level: 'silent' }));
   });
   afterEach(async () => {
     await watch.close();
-    client.close();
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
+    await server.close();
   });
 
   const nextWatch = (): Promise<ServerResponse> => {

@@ -89,7 +89,7 @@ export class MessageReader {
 
   #beginFrame({ length, isCommand }: FrameHeader): void {
     if (isCommand) this.#checkCommand(length);
-    if (!isCommand) this.#bytes += length;
+    else this.#bytes += length;
     if (this.#bytes > MAX_MESSAGE_BYTES || this.#frames.length === MAX_FRAMES) {
       this.#isDropped = true;
       this.#frames = [];

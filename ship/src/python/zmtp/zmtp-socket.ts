@@ -37,7 +37,6 @@ export interface ZmtpSocketOptions {
 export class ZmtpSocket {
   readonly #options: ZmtpSocketOptions;
   #socket: Socket | undefined;
-  #reader!: MessageReader;
   #retry: NodeJS.Timeout | undefined;
   #isConnected = false;
   #isClosed = false;
@@ -81,11 +80,10 @@ export class ZmtpSocket {
       message: (frames) => this.#messages.push(frames),
       dropped: onFault,
     });
-    this.#reader = reader;
     this.#faults = 0;
     const onread: OnReadOpts = {
       buffer: () => reader.room() ?? SCRATCH,
-      callback: (length, memory) => this.#received(length, memory),
+      callback: (length, memory) => this.#received(reader, length, memory),
     };
     const socket = connect({ path, onread });
     socket.on('connect', () => socket.write(Buffer.concat([encodeGreeting(), encodeReady(type, identity)])));
@@ -110,10 +108,10 @@ export class ZmtpSocket {
   }
 
   /** @returns whether to read on */
-  #received(length: number, memory: Uint8Array): boolean {
+  #received(reader: MessageReader, length: number, memory: Uint8Array): boolean {
     try {
-      if (memory === SCRATCH) this.#reader.push(SCRATCH.subarray(0, length));
-      else this.#reader.filled(length);
+      if (memory === SCRATCH) reader.push(SCRATCH.subarray(0, length));
+      else reader.filled(length);
     } catch (error) {
       this.#options.onFault(error as Error);
       this.#leaveStranger();
