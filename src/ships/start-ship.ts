@@ -46,8 +46,11 @@ export async function startShip(deps: ShipsDeps, reserved: ReservedShip, signal:
 async function withPatience(clock: Clock, ms: number, onLong: () => void, work: Promise<void>): Promise<void> {
   const over = new AbortController();
   clock.sleep(ms, over.signal).then(onLong, () => undefined);
-  await work;
-  over.abort();
+  try {
+    await work;
+  } finally {
+    over.abort();
+  }
 }
 
 /** Waits for the start's turn, and bounds it from then on. */
