@@ -31,7 +31,7 @@ import { refuseShipsOfOthers } from './ships/other-drivers.js';
 import { stopEveryShip } from './ships/stop-every-ship.js';
 import { Store } from './store/store.js';
 import { systemClock } from './telemetry/clock.js';
-import { createLog, type Log } from './telemetry/log.js';
+import { createLogs, type Log, type Logs } from './telemetry/log.js';
 import { Metrics } from './telemetry/metrics.js';
 import { toSettings } from './to-settings.js';
 
@@ -52,7 +52,8 @@ try {
 }
 
 async function main(config: Config): Promise<void> {
-  const log = createLog({ level: config.logLevel, pretty: process.stdout.isTTY });
+  const logs = createLogs({ level: config.logLevel, pretty: process.stdout.isTTY });
+  const { log } = logs;
   process.stdout.on('error', () => undefined); // whoever read the log has left: Bay serves on
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'a defect: nobody waited for this failure'));
   for (const warning of config.warnings) log.warn({}, warning);
@@ -77,7 +78,7 @@ async function main(config: Config): Promise<void> {
   await ships.reconciler.tick();
 
   const ending = new AbortController();
-  const servers = await startServers(config, log, ships, { version, report, metrics, ending: ending.signal });
+  const servers = await startServers(config, logs, ships, { version, report, metrics, ending: ending.signal });
   const looking = ships.run(ending.signal);
   sayHello(config, log, servers, driver.name, report);
 
@@ -89,6 +90,7 @@ async function main(config: Config): Promise<void> {
   await sayGoodbye(config, log, ships);
   ships.close();
   await store.close();
+  logs.flush();
   process.exit(0);
 }
 
@@ -114,7 +116,8 @@ interface About {
   readonly ending: AbortSignal;
 }
 
-async function startServers(config: Config, log: Log, { deps }: OpenShips, about: About): Promise<Servers> {
+async function startServers(config: Config, logs: Logs, { deps }: OpenShips, about: About): Promise<Servers> {
+  const { log } = logs;
   const { version, report, metrics, ending } = about;
   const authorize = createAuthorizer(config.accessToken);
   const server = { version, network: report.network, protocolGeneration: PROTOCOL_GENERATION };
@@ -124,7 +127,7 @@ async function startServers(config: Config, log: Log, { deps }: OpenShips, about
       [ExecutionServiceDefinition, createExecutionService(deps)],
       [FileServiceDefinition, createFileService(deps)],
     ],
-    interceptors: [logInterceptor(log), authInterceptor(authorize)],
+    interceptors: [logInterceptor(logs), authInterceptor(authorize)],
   });
   const { host, tls } = config;
   const descriptorSetPath = path.join(ROOT, 'proto/gen/descriptors.binpb');

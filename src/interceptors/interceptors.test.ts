@@ -6,7 +6,7 @@ import type { Implementation } from '../../proto/rpc/definition.js';
 import { inProcess } from '../../proto/rpc/in-process.js';
 import { createRouter } from '../../proto/rpc/router.js';
 import { StatusError } from '../../proto/rpc/status-error.js';
-import { createLog } from '../telemetry/log.js';
+import { createLogs } from '../telemetry/log.js';
 import { authInterceptor, createAuthorizer } from './auth.js';
 import { logInterceptor } from './log.js';
 
@@ -75,7 +75,7 @@ function makeBay() {
   const stream = new PassThrough();
   let written = '';
   stream.on('data', (chunk: Buffer) => (written += chunk.toString()));
-  const log = createLog({ level: 'info', destination: stream });
+  const logs = createLogs({ level: 'info', destination: stream });
   const fail = () => {
     throw new StatusError('SHIP_NOT_FOUND', 'Ship not found');
   };
@@ -90,7 +90,7 @@ function makeBay() {
   } as unknown as Implementation<typeof BayServiceDefinition>;
   const router = createRouter({
     services: [[BayServiceDefinition, implementation]],
-    interceptors: [logInterceptor(log), authInterceptor(createAuthorizer('right-token'))],
+    interceptors: [logInterceptor(logs), authInterceptor(createAuthorizer('right-token'))],
   });
   return {
     client: createClient(BayServiceDefinition, inProcess(router, { peer: 'test' })),
@@ -98,6 +98,7 @@ function makeBay() {
     /** Of the calls that were answered. */
     lines: async () => {
       await new Promise((resolve) => setImmediate(resolve));
+      logs.flush();
       return written
         .trim()
         .split('\n')
