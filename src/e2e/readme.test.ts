@@ -91,6 +91,7 @@ describe('the README', () => {
       const output = await bash(example('grpcurl'));
       expect(output).toContain('"state": "SHIP_STATE_RUNNING"');
       expect(output).toContain('shipyard.execution.v1.ExecutionService');
+      expect(output).toContain('"status": "SERVING"');
     },
     60_000,
   );

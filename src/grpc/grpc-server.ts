@@ -6,8 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { ServerCredentials, type Server } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
-import { loadSync } from '@grpc/proto-loader';
-import { HealthImplementation, protoPath as healthProto } from 'grpc-health-check';
+import { HealthImplementation } from 'grpc-health-check';
 import { startRpcServer, type MuxServerOptions } from '../../proto/rpc/grpc-server.js';
 import type { MuxConnection } from '../../proto/rpc/mux/mux-connection.js';
 import type { Authenticate } from '../../proto/rpc/prove-calls.js';
@@ -24,7 +23,7 @@ export interface GrpcServerOptions {
   readonly mux: MuxServerOptions;
   /** PEM files; without them the server speaks without TLS. */
   readonly tls?: { readonly certFile: string; readonly keyFile: string } | undefined;
-  /** What `npm run gen` makes for reflection; default: beside the generated code. */
+  /** What `npm run gen` makes for reflection, of our services and of health; default: beside the generated code. */
   readonly descriptorSetPath?: string;
 }
 
@@ -52,10 +51,9 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     for (const name of names) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
   };
   const descriptors = await readFile(options.descriptorSetPath ?? DESCRIPTOR_SET_PATH);
-  const reflection = new ReflectionService(
-    { ...reflectedPackage(descriptors), ...loadSync(healthProto) },
-    { services: [...router.services.map(({ fullName }) => fullName), MUX_SERVICE, HEALTH_SERVICE] },
-  );
+  const reflection = new ReflectionService(reflectedPackage(descriptors), {
+    services: [...router.services.map(({ fullName }) => fullName), MUX_SERVICE, HEALTH_SERVICE],
+  });
   const server = await startRpcServer({
     address: `${host.includes(':') ? `[${host}]` : host}:${port}`,
     router,
