@@ -1,4 +1,7 @@
-"""Where no pid namespace ends with the runner, a guard does: the runner's parent, which outlives it by a moment."""
+"""Where no pid namespace ends with the runner, a guard does: the runner's parent, which outlives it by a moment.
+
+SIGUSR1 tells it to end everything now: a runner that the session has stopped does not leave by itself.
+"""
 
 import os
 import signal
@@ -17,6 +20,7 @@ def leave_guard(channel):
         isolation.die_with_parent(signal.SIGTERM)
         return
     os.close(channel)
+    signal.signal(signal.SIGUSR1, _end_all)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while True:
@@ -27,6 +31,11 @@ def leave_guard(channel):
         if ended == pid:
             end_descendants()
             os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def _end_all(_number, _frame):
+    end_descendants()
+    os._exit(1)
 
 
 def end_descendants():

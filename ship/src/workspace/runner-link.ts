@@ -77,10 +77,11 @@ export class RunnerLink {
         this.kill();
       },
     });
-    const { end } = command;
+    const { end, guarded } = command;
+    const killChild = guarded ? (): void => endGuard(this.child) : (): void => void this.child.kill('SIGKILL');
     // One at a time: two would end each other.
     const endAll = end && oneAfterTheOther(() => runToItsEnd(end, options.onStderr));
-    this.killAll = endAll ? () => void endAll() : () => void this.child.kill('SIGKILL');
+    this.killAll = endAll ? () => void endAll() : killChild;
     this.gone = exited.then(endAll);
     this.child.on('message', (message: unknown, handle: unknown) => this.receive(message, handle, options.onEvent));
     // The runner is gone; what stands around it (bubblewrap, the guard) ends what it left, and then itself.
@@ -174,6 +175,14 @@ export class RunnerLink {
   private lost(): StatusError {
     return new StatusError('FILE_OPERATION_FAILED', 'the sandbox of the session went away');
   }
+}
+
+/** Killed, it would leave a runner behind that the session has stopped; code of the session may have stopped it too. */
+function endGuard(guard: ChildProcess): void {
+  guard.kill('SIGCONT');
+  guard.kill('SIGUSR1');
+  const timer = setTimeout(() => guard.kill('SIGKILL'), LEAVE_MS).unref();
+  guard.once('exit', () => clearTimeout(timer));
 }
 
 function oneAfterTheOther(act: () => Promise<void>): () => Promise<void> {

@@ -13,6 +13,8 @@ export interface SandboxCommand {
   readonly inputs: readonly Uint8Array[];
   /** Program and arguments that end all of the session, where neither its own end nor a signal of the agent does. */
   readonly end?: readonly [file: string, ...args: string[]];
+  /** The program is a guard around the runner (`guard.py`), which ends all of the session on SIGUSR1. */
+  readonly guarded?: boolean;
 }
 
 /** Parts of /etc that programs look for and that say nothing of the machine; whatever is missing is left out. */
@@ -41,7 +43,7 @@ export function sandboxCommand(config: AgentConfig, binding: SessionBinding, lay
   const { sandbox } = config;
   switch (sandbox.kind) {
     case 'none':
-      return { file: python, args: [...args, '--guard'], inputs: [] };
+      return { file: python, args: [...args, '--guard'], inputs: [], guarded: true };
     case 'uid': {
       const [home, sockets] = [layout.home.outside, layout.socketDir.outside];
       return {

@@ -31,6 +31,21 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
     expect(count(pattern)).toBe(0);
   };
 
+  /** What was started for runners of this process: they themselves, and what stands around them. */
+  const ownRunners = (): string[] => {
+    const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+    const runners = pids.filter((pid) => commandLine(pid).includes('session_runner.py') && isDescendant(pid));
+    expect(runners.length).toBeGreaterThan(0);
+    return runners;
+  };
+  const untilGone = async (pids: readonly string[]): Promise<void> => {
+    const living = () => pids.filter((pid) => commandLine(pid).includes('session_runner.py'));
+    for (const deadline = Date.now() + 5_000; living().length > 0 && Date.now() < deadline;) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(living()).toEqual([]);
+  };
+
   it('by close ends everything and leaves no directory', async () => {
     const test = await startTestRunner(kind);
     const sleep = own();
@@ -53,11 +68,7 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
     const closed = new Promise((resolve) => process.stdout.once('close', resolve).resume());
     const pending = test.runner.fileOperation('readText', { path: 'x' }).catch((error: unknown) => error);
     await pending;
-    const runners = readdirSync('/proc').filter(
-      (pid) => /^\d+$/.test(pid) && commandLine(pid).includes('session_runner.py') && isDescendant(pid),
-    );
-    expect(runners.length).toBeGreaterThan(0);
-    const pid = Math.max(...runners.map(Number));
+    const pid = Math.max(...ownRunners().map(Number));
     // An agent in a container may not; the session may.
     if (kind === 'uid') await runBash(test.runner, `kill -9 ${pid}; sleep 10`).catch(() => undefined);
     else global.process.kill(pid, 'SIGKILL');
@@ -106,6 +117,7 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
 
   it('follows when code of the session has stopped it', async () => {
     const test = await startTestRunner(kind);
+    const runners = ownRunners();
     // Its own answer may be among what never comes.
     runBash(test.runner, 'kill -STOP $PPID').catch(() => undefined);
     const untilRefused = async (): Promise<void> => {
@@ -113,6 +125,20 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
     };
     await expect(untilRefused()).rejects.toMatchObject({ reason: 'FILE_OPERATION_FAILED' });
     await test.runner.gone;
+    await untilGone(runners);
+    await test[Symbol.asyncDispose]();
+  }, 60_000);
+
+  it('follows when code of the session has stopped it and all that it reaches around it', async () => {
+    const test = await startTestRunner(kind);
+    const runners = ownRunners();
+    const [outermost, runner] = [Math.min(...runners.map(Number)), Math.max(...runners.map(Number))];
+    const victims = kind === 'none' ? [outermost, runner] : [runner];
+    const command = kind === 'none' ? `kill -STOP ${outermost} ${runner}` : 'kill -STOP $PPID';
+    runBash(test.runner, command).catch(() => undefined);
+    while (!victims.every(isStopped)) await new Promise((resolve) => setTimeout(resolve, 10));
+    await test.runner.close();
+    await untilGone(runners);
     await test[Symbol.asyncDispose]();
   }, 60_000);
 
@@ -140,6 +166,10 @@ function commandLine(pid: string): string {
   } catch {
     return '';
   }
+}
+
+function isStopped(pid: number): boolean {
+  return /^State:\s*T/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
 }
 
 /** Whether a process is a descendant of this one: other suites may run runners of their own. */
