@@ -10,7 +10,8 @@ start, the process leaves with CANNOT_START before it has answered anything, and
 import gc
 import os
 import sys
-import traceback
+
+import module_store
 
 CANNOT_START = 78
 
@@ -31,8 +32,11 @@ def main(argv):
     # What is imported stays: looking through it again and again would cost a tenth of the start.
     gc.disable()
     try:
-        from shipyard_kernel import app
+        with module_store.served("kernel_launcher"):
+            from shipyard_kernel import app
     except BaseException:
+        import traceback
+
         traceback.print_exc()
         sys.exit(CANNOT_START)
     gc.freeze()

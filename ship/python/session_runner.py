@@ -19,8 +19,11 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from shipyard_runner import isolation, own_user  # noqa: E402 -- the path is set above; imported before uid changes
-from shipyard_runner.runner import run  # noqa: E402
+from module_store import served  # noqa: E402 -- the path is set above
+
+with served("session_runner"):  # before the uid changes
+    from shipyard_runner import isolation, own_user
+    from shipyard_runner.runner import run
 
 CHANNEL = 3
 

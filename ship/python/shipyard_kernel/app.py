@@ -10,7 +10,7 @@ from . import cells, children, levers
 from .interrupts import interrupts
 
 levers.pull("imports", levers.import_less)
-with levers.without_unneeded():
+with levers.without_unneeded(), levers.later_dates():
     import zmq
     from ipykernel import kernelapp
     from ipykernel.ipkernel import IPythonKernel

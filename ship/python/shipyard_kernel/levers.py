@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import sys
+import types
 
 #: Those that work in this kernel; the agent is told.
 on = []
@@ -34,6 +35,34 @@ class without_unneeded:
         for name in self._blocked:
             if sys.modules.get(name) is None:
                 sys.modules.pop(name, None)
+
+
+class later_dates:
+    """While it lasts dateutil stands there without having run; what was imported of it runs it when it is called.
+
+    jupyter_client imports it for dates in messages, which nobody reads here: skip_dates().
+    """
+
+    def __enter__(self):
+        self._placed = {name: _stand_in(name) for name in ("dateutil.parser", "dateutil.tz") if name not in sys.modules}
+        sys.modules.update(self._placed)
+
+    def __exit__(self, *_):
+        for name, module in self._placed.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+
+
+def _stand_in(name):
+    module = types.ModuleType(name)
+
+    def attribute(wanted):
+        if wanted.startswith("__"):
+            raise AttributeError(wanted)
+        return lambda *args, **options: getattr(importlib.import_module(name), wanted)(*args, **options)
+
+    module.__getattr__ = attribute
+    return module
 
 
 def import_less():

@@ -305,6 +305,17 @@ describe.each(testPythons())('a Python cell, %s', (_name, python) => {
     expect(log.text().replaceAll('\r', '')).toBe('from the shell\nimported\n');
   });
 
+  it('gives dateutil, without which it starts, to jupyter_client and to the user', async () => {
+    const code = [
+      'import datetime; from jupyter_client import jsonutil',
+      'print(jsonutil.parse_date("2026-01-02T03:04:05Z").year, jsonutil.json_default(datetime.datetime(2026, 1, 2))[:10])',
+      'import dateutil.parser, dateutil.tz; print(dateutil.parser.parse("2 Jan 2026").day, dateutil.tz.UTC)',
+    ];
+    const { log, end } = await sessions.run(code.join('\n'));
+    expect(end.outcome).toEqual(COMPLETED);
+    expect(log.text()).toBe('2026 2026-01-02\n2 tzutc()\n');
+  });
+
   it('asks for input and getpass, and prints before it asks', async () => {
     const { log, work } = await sessions.begin('print("first"); name = input("who? "); print("hi", name)', {
       allowStdin: true,
