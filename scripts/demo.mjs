@@ -18,11 +18,14 @@ setUp();
 const session = `demo-${randomUUID().slice(0, 8)}`;
 const bay = await startOwnBay();
 const end = { status: 1 };
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void bay.stop().then(() => process.exit(130)));
+let interrupted;
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.once(signal, () => (interrupted ??= bay.stop().then(() => process.exit(130))));
 try {
   await tour(new Client(bay, session));
   end.status = 0;
 } catch (error) {
+  await interrupted; // a tour that is broken off fails, and that is no news
   process.stderr.write(`\nThe demo failed: ${error.stack}\n`);
 }
 const left = await bay.stop();

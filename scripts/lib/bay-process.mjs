@@ -20,6 +20,7 @@ export function startBayProcess({ folder, environment }) {
     cwd: folder,
     stdio: ['ignore', log, log],
     env: { ...process.env, ...environment },
+    detached: true, // a terminal's Ctrl-C is for whoever started it, who then ends it in good order
   });
   closeSync(log);
   const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code)));
