@@ -86,6 +86,11 @@ describe('loadConfig', () => {
     expect(load({}, 'SHIP_ENV_FOO=bar\nTZ=Asia/Tokyo').shipEnvironment).toMatchObject({ FOO: 'bar', TZ: 'Asia/Tokyo' });
   });
 
+  it('says of a wrong value that it stands in .env, where the environment does not win over it', () => {
+    expect(problemsOf({}, 'port=abc').message).toMatch(/PORT=abc: .* \(in \/.*\.env\)/);
+    expect(problemsOf({ PORT: 'abc' }, 'PORT=abc').message).not.toContain('.env');
+  });
+
   it('takes a .env that compose.yaml shares', () => {
     expect(load({}, 'BAY_ADDRESS=0.0.0.0\nDOCKER_SOCKET=/run/podman/podman.sock').maxShips).toBe(10);
   });

@@ -91,8 +91,14 @@ export function loadConfig(sources: ConfigSources = { env: process.env, cwd: pro
   const values = readValues(env, problems);
   const config = toConfig(values, env, sources.cwd, problems);
   problems.push(...checkShipVariables(env));
-  if (problems.length > 0) throw new ConfigError(problems);
+  if (problems.length > 0) throw new ConfigError(problems.map(withFile));
   return config;
+
+  /** With the file where the value stands, unless the environment wins over it. */
+  function withFile(problem: ConfigProblem): ConfigProblem {
+    const stands = (names: object) => Object.keys(names).some((name) => name.toUpperCase() === problem.variable);
+    return stands(file) && !stands(sources.env) ? { ...problem, file: path.join(sources.cwd, '.env') } : problem;
+  }
 }
 
 /** What compose.yaml takes beside Bay's own, from the same file. */
@@ -108,7 +114,7 @@ function readEnvFile(cwd: string, problems: ConfigProblem[]): Record<string, str
     if (OF_COMPOSE.has(name)) continue;
     const near = nearest(name.toUpperCase(), names);
     const text = near ? `unknown; did you mean ${near}?` : 'unknown';
-    problems.push({ variable: name, allowed: `${text} (in ${file})` });
+    problems.push({ variable: name, file, allowed: text });
   }
   return entries;
 }

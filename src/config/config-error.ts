@@ -2,6 +2,8 @@ export interface ConfigProblem {
   readonly variable: string;
   /** As it was given; unset where that is the problem. Never a secret. */
   readonly value?: string;
+  /** Where it stands, if not in the environment. */
+  readonly file?: string;
   /** What is allowed, as the end of a sentence. */
   readonly allowed: string;
 }
@@ -13,7 +15,8 @@ export class ConfigError extends Error {
 
   constructor(problems: readonly ConfigProblem[]) {
     const lines = problems.map(
-      ({ variable, value, allowed }) => `  ${variable}${value === undefined ? '' : `=${value}`}: ${allowed}`,
+      ({ variable, value, file, allowed }) =>
+        `  ${variable}${value === undefined ? '' : `=${value}`}: ${allowed}${file === undefined ? '' : ` (in ${file})`}`,
     );
     super(`Bay cannot start with this configuration:\n${lines.join('\n')}`);
     this.problems = problems;
