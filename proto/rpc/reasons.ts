@@ -1,11 +1,12 @@
-import { status } from '@grpc/grpc-js';
+import type { status as Status } from '@grpc/grpc-js';
 import type { Reason as ProtoReason } from '../gen/shipyard/errors/v1/errors.js';
+import { status } from './status-code.js';
 
 /** Why a call failed: the names of shipyard.errors.v1.Reason. */
 export type Reason = Exclude<keyof typeof ProtoReason, 'UNSPECIFIED'>;
 
 export interface ReasonCodes {
-  readonly code: status;
+  readonly code: Status;
   readonly http: number;
 }
 

@@ -2,10 +2,10 @@
  * A StatusError on the wire and back: gRPC code, text, and a serialized google.rpc.Status with
  * ErrorInfo{reason, domain: "shipyard", metadata}. Over gRPC it travels as grpc-status-details-bin, over mux in Close.
  */
-import { status } from '@grpc/grpc-js';
 import { ErrorInfo } from '../gen/google/rpc/error_details.js';
 import { Status } from '../gen/google/rpc/status.js';
 import { REASONS, type Reason } from './reasons.js';
+import { status } from './status-code.js';
 import { StatusError, type ErrorDetails } from './status-error.js';
 
 export interface WireStatus {

@@ -16,7 +16,6 @@ import { KernelChanges } from './kernel-changes.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { once } from './once.js';
 import type { Log, PartDeps } from './part-deps.js';
-import { startShipServer } from './server.js';
 import { createExecutionService } from './service/execution-service.js';
 import { createLazyFileService } from './service/file-service.js';
 import { createShipService } from './ship-service.js';
@@ -135,6 +134,7 @@ export async function startAgent(
       stopLater(STOP_GRACE_MS);
     },
   });
+  const { startShipServer } = await import('./server.js'); // and with it grpc-js, which takes a while to load
   const server = await startShipServer(
     {
       ship: createShipService({
