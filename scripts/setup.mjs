@@ -61,7 +61,10 @@ function ensureNpmPackages() {
 }
 
 function ensureGenerated() {
-  const sources = digest([...filesUnder('proto', ['.proto']), path.join(root, 'buf.gen.yaml')]);
+  const sources = digest([
+    ...filesUnder('proto', ['.proto']),
+    ...['buf.gen.yaml', 'package.json', 'package-lock.json'].map((name) => path.join(root, name)),
+  ]);
   if (fresh('gen', sources) && existsSync(path.join(root, 'proto/gen/shipyard'))) return;
   if (!runQuietly('Generating code from the protos', 'npm', ['run', '--silent', 'gen'])) fail('buf generate failed.');
   remember('gen', sources);
@@ -69,7 +72,7 @@ function ensureGenerated() {
 
 function ensureBuilt() {
   const sources = digest([
-    ...filesUnder('proto', ['.ts', '.proto']),
+    ...filesUnder('proto', ['.ts', '.proto', '.binpb']),
     ...filesUnder('src', ['.ts']),
     ...filesUnder('ship/src', ['.ts']),
     path.join(root, 'ship/launch.json'),

@@ -9,6 +9,7 @@ import { uuidV7 } from './ships/uuid-v7.js';
 
 const REPEATABLE = { repeatable: true };
 const ONCE = { repeatable: false };
+const CONTROL = { repeatable: true, control: true };
 
 /** Executions at Bay: every call goes to its ship. Bay names what has no name, so that a repeat is known for one. */
 export function createExecutionService(deps: ShipsDeps): Implementation<typeof ExecutionServiceDefinition> {
@@ -41,19 +42,19 @@ export function createExecutionService(deps: ShipsDeps): Implementation<typeof E
       forwardCall(deps, request, ctx, ONCE, ({ executions }, options) => executions.answerInput(request, options)),
     signalExecution: (request, ctx) => {
       const control = withControlId(request);
-      return forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) =>
+      return forwardCall(deps, request, ctx, CONTROL, ({ executions }, options) =>
         executions.signalExecution(control, options),
       );
     },
     interruptExecution: (request, ctx) => {
       const control = withControlId(request);
-      return forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) =>
+      return forwardCall(deps, request, ctx, CONTROL, ({ executions }, options) =>
         executions.interruptExecution(control, options),
       );
     },
     cancelExecution: (request, ctx) => {
       const control = withControlId(request);
-      return forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) =>
+      return forwardCall(deps, request, ctx, CONTROL, ({ executions }, options) =>
         executions.cancelExecution(control, options),
       );
     },
@@ -63,7 +64,7 @@ export function createExecutionService(deps: ShipsDeps): Implementation<typeof E
       ),
     restartKernel: (request, ctx) => {
       const control = withControlId(request);
-      return forwardCall(deps, request, ctx, REPEATABLE, ({ executions }, options) =>
+      return forwardCall(deps, request, ctx, CONTROL, ({ executions }, options) =>
         executions.restartKernel(control, options),
       );
     },

@@ -13,6 +13,9 @@ const DETAILS_KEY = 'grpc-status-details-bin';
 /** Base64 of it still fits beside the message into the 8 KiB of headers that generated stubs accept. */
 const MAX_DETAILS_BYTES = 4 * 1024;
 
+/** Between two signs of life on a connection, and how long one may take. */
+export const KEEPALIVE_MS = 10_000;
+
 /** A message of 16 MiB, as over the mux, with room for the frame around it. */
 export const MAX_RECEIVED_BYTES = 17 * 1024 * 1024;
 
@@ -28,8 +31,8 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.max_send_message_length': -1,
   'grpc.max_receive_message_length': MAX_RECEIVED_BYTES,
   // A peer that vanished without a word would otherwise hold a transfer for ever.
-  'grpc.keepalive_time_ms': 10_000,
-  'grpc.keepalive_timeout_ms': 10_000,
+  'grpc.keepalive_time_ms': KEEPALIVE_MS,
+  'grpc.keepalive_timeout_ms': KEEPALIVE_MS,
   'grpc-node.flow_control_window': FLOW_CONTROL_WINDOW_BYTES,
 };
 

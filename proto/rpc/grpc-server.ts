@@ -4,7 +4,7 @@
  */
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
 import { MuxServiceDefinition } from '../gen/shipyard/mux/v1/mux.js';
-import { fromMetadata, MAX_RECEIVED_BYTES } from './grpc-common.js';
+import { fromMetadata, KEEPALIVE_MS, MAX_RECEIVED_BYTES } from './grpc-common.js';
 import { toGrpcDefinition, toGrpcHandlers, toPeer } from './grpc-handlers.js';
 import { proveByCalls, type Authenticate } from './prove-calls.js';
 import { prepareUnixSocket } from './unix-socket.js';
@@ -77,6 +77,9 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     'grpc.max_receive_message_length': MAX_RECEIVED_BYTES,
     'grpc.max_concurrent_streams': MAX_CONCURRENT_STREAMS,
     'grpc.enable_channelz': 0,
+    // Node stops reading a connection whose client has cancelled too much, and would keep it open for ever.
+    'grpc.keepalive_time_ms': KEEPALIVE_MS,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_MS,
     interceptors: [proveByCalls(unproven, { authenticate, isOpen })],
   });
   widenServerWindow(server);

@@ -3,8 +3,8 @@
     module_store.py PROGRAM        makes it: run by the program's interpreter, with its options, where packages change no more
 
 The file, `PROGRAM.bin` beside this one: a length (8 bytes, little-endian), the marshalled index, then each module's code as
-a .pyc has it. It serves the same interpreter, where it looks for modules in the same places, plus a session's own, which
-must hold nothing yet: what the session has installed may be another version of any of them.
+a .pyc has it. It serves the same interpreter, in the place where it was made, which looks for modules where that one did
+and in a session's own packages, which must hold nothing yet: what the session has installed may be another version of any.
 """
 
 import importlib
@@ -38,6 +38,7 @@ class served:
         if self._finder:
             sys.meta_path.remove(self._finder)
             self._finder.close()
+        sys.modules.pop(__name__, None)  # the name is the user's
 
 
 def _open(file):
@@ -47,11 +48,12 @@ def _open(file):
         return None
     try:
         length = int.from_bytes(os.read(descriptor, 8), "little")
-        version, paths, modules = marshal.loads(os.pread(descriptor, length, 8))
-        if version == sys.version and _looks_in(paths):
+        place, version, paths, modules, size = marshal.loads(os.pread(descriptor, length, 8))
+        is_whole = os.fstat(descriptor).st_size == 8 + length + size
+        if is_whole and place == _PLACE and version == sys.version and _looks_in(paths):
             return _Finder(descriptor, 8 + length, modules)
     except (EOFError, MemoryError, OSError, OverflowError, TypeError, ValueError):
-        pass  # half a file
+        pass  # no store, or half of one
     os.close(descriptor)
     return None
 
@@ -114,11 +116,13 @@ def _make(program):
         modules[spec.name] = (spec.origin, spec.cached, is_package, offset, len(code))
         codes.append(code)
         offset += len(code)
-    index = marshal.dumps((sys.version, sys.path[1:], modules))
-    with open(os.path.join(_PLACE, program + ".bin"), "wb") as file:
+    index = marshal.dumps((_PLACE, sys.version, sys.path[1:], modules, offset))
+    path = os.path.join(_PLACE, program + ".bin")
+    with open(path + ".new", "wb") as file:
         file.write(len(index).to_bytes(8, "little") + index)
         file.writelines(codes)
         os.fchmod(file.fileno(), 0o644)
+    os.replace(path + ".new", path)
     print("%s: %d modules, %d bytes" % (program, len(modules), offset))
 
 

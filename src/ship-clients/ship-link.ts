@@ -12,6 +12,7 @@ import type { Endpoint } from '../drivers/driver.js';
 import type { Lease, Ship } from '../ships/ship.js';
 import { systemClock } from '../telemetry/clock.js';
 import type { Log } from '../telemetry/log.js';
+import { CallsUnderWay, type CallKind } from './calls-under-way.js';
 import type { DialledShip, ShipDialer } from './dial-ship.js';
 import type { FileChannel } from './file-channel.js';
 import { shipNotRunning } from './not-running.js';
@@ -60,7 +61,7 @@ export class ShipLink {
   readonly #unfinished = new Unfinished();
   /** true, or a BindSession that is under way. */
   readonly #bound = new Map<string, true | Promise<void>>();
-  readonly #inFlight = new Map<string, number>();
+  readonly #inFlight = new CallsUnderWay();
   #calls: ShipCalls | undefined;
   #connection: DialledShip | undefined;
   #downSince = performance.now();
@@ -191,17 +192,9 @@ export class ShipLink {
     this.#drop(calls);
   }
 
-  /** A call of the session is under way until the function that this returns is called. */
-  enter(sessionId: string): () => void {
-    this.#inFlight.set(sessionId, (this.#inFlight.get(sessionId) ?? 0) + 1);
-    let left = false;
-    return () => {
-      if (left) return;
-      left = true;
-      const rest = (this.#inFlight.get(sessionId) ?? 1) - 1;
-      if (rest > 0) this.#inFlight.set(sessionId, rest);
-      else this.#inFlight.delete(sessionId);
-    };
+  /** A call of the session is under way until the function that this returns is called. @throws StatusError TOO_MANY_CALLS */
+  enter(sessionId: string, kind?: CallKind): () => void {
+    return this.#inFlight.enter(sessionId, kind);
   }
 
   /** Sessions with work that is not over, as far as the ship has told. */
@@ -211,7 +204,7 @@ export class ShipLink {
 
   /** Sessions with work that is not over, or with a call under way. */
   activeSessions(): Set<string> {
-    return new Set([...this.#unfinished.sessions(), ...this.#inFlight.keys()]);
+    return new Set([...this.#unfinished.sessions(), ...this.#inFlight.sessions()]);
   }
 
   /** The leases changed: tell the agent, at once or with the next ones. */

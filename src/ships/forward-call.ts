@@ -2,11 +2,12 @@ import type { Cancellation } from '../../proto/rpc/cancellation.js';
 import type { CallContext } from '../../proto/rpc/definition.js';
 import { isLinkLost } from '../../proto/rpc/link-lost.js';
 import { StatusError } from '../../proto/rpc/status-error.js';
+import type { CallKind } from '../ship-clients/calls-under-way.js';
 import type { ShipCalls } from '../ship-clients/ship-link.js';
 import { openSeat } from './open-seat.js';
 import type { ShipsDeps } from './ships-deps.js';
 
-export interface ForwardOptions {
+export interface ForwardOptions extends CallKind {
   /** Whether sending the call twice is the same as once, so that it is sent again where the link broke under it. */
   readonly repeatable: boolean;
 }
@@ -21,11 +22,11 @@ export async function forwardCall<T>(
   deps: ShipsDeps,
   request: { readonly shipId: string; readonly sessionId: string },
   ctx: CallContext,
-  { repeatable }: ForwardOptions,
+  { repeatable, ...kind }: ForwardOptions,
   call: (calls: ShipCalls, options: { signal: Cancellation }) => Promise<T>,
 ): Promise<T> {
   const { cancellation: signal } = ctx;
-  const seat = await openSeat(deps, request.shipId, request.sessionId, signal);
+  const seat = await openSeat(deps, request.shipId, request.sessionId, signal, kind);
   try {
     for (;;) {
       const calls = await seat.link.calls(signal);

@@ -1,5 +1,6 @@
 import type { Cancellation } from '../../proto/rpc/cancellation.js';
 import { shipNotRunning } from '../ship-clients/not-running.js';
+import type { CallKind } from '../ship-clients/calls-under-way.js';
 import type { ShipLink } from '../ship-clients/ship-link.js';
 import type { LeaseRecord, ShipRecord } from '../store/store.js';
 import { StatusError } from '../../proto/rpc/status-error.js';
@@ -22,18 +23,19 @@ export interface Seat {
  * Checks that the ship runs and that the session sits in it, and lets the session in where this is its first call of the
  * incarnation. A session whose lease ran out while the ship lives on gets its seat back if one is free.
  *
- * @throws StatusError INVALID_ARGUMENT, SHIP_NOT_FOUND, SHIP_NOT_RUNNING, SESSION_NOT_BOUND, SHIP_UNREACHABLE
+ * @throws StatusError INVALID_ARGUMENT, SHIP_NOT_FOUND, SHIP_NOT_RUNNING, SESSION_NOT_BOUND, SHIP_UNREACHABLE, TOO_MANY_CALLS
  */
 export async function openSeat(
   deps: ShipsDeps,
   shipId: string,
   sessionId: string,
   signal: Cancellation,
+  kind?: CallKind,
 ): Promise<Seat> {
   checkShipId(shipId);
   const { ship, lease } = await findLease(deps, shipId, sessionId, signal);
   const link = deps.links.open(ship);
-  const leave = link.enter(sessionId);
+  const leave = link.enter(sessionId, kind);
   // A call in the last moment wins over the reaper, which may have looked already: its claim sees this renewal.
   if (lease.expireTime.getTime() <= deps.clock.now().getTime() + LAST_MOMENT_MS) {
     deps.store.renew(shipId, sessionId, deps.clock.now());

@@ -62,6 +62,8 @@ function openSqlite({ file, log, importDefaults, now }: OpenDatabaseOptions): Sq
     sqlite.pragma('journal_mode = WAL');
     sqlite.pragma('synchronous = NORMAL');
     sqlite.pragma('foreign_keys = ON');
+    // Whoever else writes to the file is waited for on the one thread that serves all.
+    sqlite.pragma('busy_timeout = 500');
     chmodSync(file, 0o600);
     return sqlite;
   } catch (error) {

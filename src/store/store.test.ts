@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import path from 'node:path';
+import { Sqlite } from './sqlite.js';
 import { silentLog } from '../telemetry/log.js';
 import { Store, type PlaceRequest } from './store.js';
 import { StoreError } from './store-error.js';
@@ -74,6 +75,23 @@ describe('Store', () => {
     expect(await store.listExpiredShips(at(11))).toHaveLength(1);
     store.renew(ship.id, 's', at(11));
     expect(await store.transition(ship, 'STOPPING', { now: at(11), ifExpiredAt: at(11) })).toBeUndefined();
+    await store.close();
+  });
+
+  it('keeps a renewal that cannot be written until it can, and expires nothing meanwhile', async () => {
+    const { file, store } = openTestStore();
+    const ship = await running(store, { ttlSeconds: 10 });
+    const other = new Sqlite(file);
+    other.exec(`CREATE TRIGGER full BEFORE UPDATE ON leases BEGIN SELECT RAISE(ABORT, 'full'); END`);
+    store.renew(ship.id, 's', at(8));
+    await expect(store.listExpiredShips(at(11))).rejects.toMatchObject({ message: 'full' });
+    expect(await store.getShip(ship.id)).toMatchObject({ state: 'RUNNING' });
+    store.renew(ship.id, 's', at(9));
+    await expect(store.listExpiredShips(at(11))).rejects.toMatchObject({ message: 'full' });
+    other.exec('DROP TRIGGER full');
+    other.close();
+    expect(await store.listExpiredShips(at(18))).toEqual([]);
+    expect(await store.listExpiredShips(at(19))).toHaveLength(1);
     await store.close();
   });
 

@@ -42,14 +42,15 @@ export class Store {
     return this.#database.db;
   }
 
+  /** While nothing can be written, the times of leases are those of before. */
   async getShip(shipId: string): Promise<ShipRecord | undefined> {
-    await this.#renewals.flush();
+    await this.#tryToFlush();
     return transitions.readShip(this.#db, shipId);
   }
 
-  /** Oldest first. */
+  /** Oldest first; as getShip. */
   async listShips(states?: readonly ShipState[]): Promise<ShipRecord[]> {
-    await this.#renewals.flush();
+    await this.#tryToFlush();
     const rows = await selectShips(this.#db)
       .$if(states !== undefined, (query) => query.where('ships.state', 'in', states ?? []))
       .orderBy('ships.create_time')
@@ -60,6 +61,7 @@ export class Store {
 
   /** Running ships of which every lease ended by this instant. */
   async listExpiredShips(at: Date): Promise<ShipRecord[]> {
+    await this.#renewals.flush();
     const ships = await this.listShips(['RUNNING']);
     return ships.filter((ship) => (ship.expireTime?.getTime() ?? 0) <= at.getTime());
   }
@@ -113,8 +115,9 @@ export class Store {
     return known ?? this.#seats.fill(shipId, sessionId, () => leases.findSeat(this.#db, shipId, sessionId));
   }
 
+  /** As getShip. */
   async listLeases(shipId: string, options: { heldOnly?: boolean } = {}): Promise<LeaseRecord[]> {
-    await this.#renewals.flush();
+    await this.#tryToFlush();
     return leases.listLeases(this.#db, shipId, options.heldOnly ?? false);
   }
 
@@ -172,6 +175,11 @@ export class Store {
     await this.#renewals.flush();
     this.#renewals.close();
     await this.#database.close();
+  }
+
+  /** For reading: the log hears of a failure from the next try. */
+  async #tryToFlush(): Promise<void> {
+    await this.#renewals.flush().catch(() => undefined);
   }
 
   #changed(shipId: string, options?: { freed?: boolean }): void {

@@ -23,8 +23,8 @@ describe('lines on their way to a stream', () => {
 
   it('wait for others where they may, for a moment', () => {
     const { writes, lines } = makeLines();
-    lines.later(() => lines.write('a\n'));
-    lines.later(() => lines.write('b\n'));
+    lines.gather('a\n');
+    lines.gather('b\n');
     expect(writes).toEqual([]);
     jest.advanceTimersByTime(20);
     expect(writes).toEqual(['a\nb\n']);
@@ -34,7 +34,7 @@ describe('lines on their way to a stream', () => {
 
   it('keep their order: one that may not wait takes along those that do', () => {
     const { writes, lines } = makeLines();
-    lines.later(() => lines.write('a\n'));
+    lines.gather('a\n');
     lines.write('b\n');
     expect(writes).toEqual(['a\nb\n']);
     jest.advanceTimersByTime(100);
@@ -44,17 +44,7 @@ describe('lines on their way to a stream', () => {
   it('wait in no more than 16 KiB', () => {
     const { writes, lines } = makeLines();
     const line = `${'x'.repeat(255)}\n`;
-    for (let i = 0; i < 65; i++) lines.later(() => lines.write(line));
+    for (let i = 0; i < 65; i++) lines.gather(line);
     expect(writes).toEqual([line.repeat(64)]);
-  });
-
-  it('do not wait for what is written after a failure within later()', () => {
-    const { writes, lines } = makeLines();
-    const fail = () => {
-      throw new Error('no line');
-    };
-    expect(() => lines.later(fail)).toThrow('no line');
-    lines.write('a\n');
-    expect(writes).toEqual(['a\n']);
   });
 });

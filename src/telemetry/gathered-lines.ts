@@ -3,13 +3,12 @@ const WAIT_MS = 20;
 const MAX_CHARS = 16 * 1024;
 
 /**
- * Lines on their way to a stream. Most are written at once, behind all that were there before; those of `later` wait a
- * moment for others, since a system call for each costs a busy program more than all else about them.
+ * Lines on their way to a stream. Most are written at once, behind all that were there before; others are gathered for a
+ * moment, since a system call for each costs a busy program more than all else about them.
  */
 export class GatheredLines {
   readonly #stream: { write(text: string): unknown };
   #text = '';
-  #mayWait = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(stream: { write(text: string): unknown }) {
@@ -18,18 +17,14 @@ export class GatheredLines {
 
   write(line: string): void {
     this.#text += line;
-    if (!this.#mayWait || this.#text.length >= MAX_CHARS) this.flush();
-    else this.#timer ??= setTimeout(() => this.flush(), WAIT_MS);
+    this.flush();
   }
 
-  /** @param write what writes the lines that may wait: 20 ms, and no longer than the next line that may not */
-  later(write: () => void): void {
-    this.#mayWait = true;
-    try {
-      write();
-    } finally {
-      this.#mayWait = false;
-    }
+  /** Writes it within 20 ms, and no later than the next line that does not wait. */
+  gather(line: string): void {
+    this.#text += line;
+    if (this.#text.length >= MAX_CHARS) this.flush();
+    else this.#timer ??= setTimeout(() => this.flush(), WAIT_MS);
   }
 
   /** Writes what waits, now. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { Writable } from 'node:stream';
-import { createLog } from './log.js';
+import { createLog, createLogs } from './log.js';
 
 function capture() {
   let text = '';
@@ -41,5 +41,28 @@ describe('createLog', () => {
     const { destination, text } = capture();
     createLog({ level: 'silent', destination }).error({}, 'hello');
     expect(text()).toBe('');
+  });
+});
+
+describe('createLogs', () => {
+  it.each([{ pretty: false }, { pretty: true }])('keeps lines about calls in the order of all: %j', ({ pretty }) => {
+    const { destination, text } = capture();
+    const { log, calls, flush } = createLogs({ level: 'info', pretty, destination });
+    calls.info({ n: 1 }, 'first');
+    expect(text()).toBe('');
+    log.info({}, 'second');
+    calls.info({ n: 3 }, 'third');
+    flush();
+    expect(text()).toMatch(/first[^]*second[^]*third/);
+  });
+
+  it('writes them within a moment, by themselves', async () => {
+    const written = new Promise<string>((resolve) => {
+      const destination = new Writable({ write: (chunk: Buffer) => resolve(chunk.toString()) });
+      const { calls } = createLogs({ level: 'info', destination });
+      calls.info({ n: 1 }, 'first');
+      calls.info({ n: 2 }, 'second');
+    });
+    expect((await written).trim().split('\n')).toHaveLength(2);
   });
 });

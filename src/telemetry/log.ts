@@ -1,4 +1,4 @@
-import { pino, type DestinationStream, type Logger } from 'pino';
+import { pino, type Logger } from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import { GatheredLines } from './gathered-lines.js';
 
@@ -27,29 +27,27 @@ export interface Logs {
   readonly log: Logger;
   /** For lines by the thousand, of known fields none of which is a secret: written within 20 ms, in the order of all. */
   readonly calls: Pick<Log, 'info'>;
-  /** Writes what waits of `calls`; whoever ends the process does so last. */
-  flush(): void;
+  /** Writes what waits of `calls`; also whoever ends the process, last. */
+  readonly flush: () => void;
 }
 
-/** JSON lines, instants in UTC. Keys that name a secret are blotted out, should one ever get here. */
+/** JSON lines, instants in UTC. Keys that name a secret are blotted out of `log`, should one ever get there. */
 export function createLogs(options: LogOptions): Logs {
   const lines = new GatheredLines(options.destination ?? process.stdout);
-  const log = pino(
-    {
-      level: options.level,
-      base: null,
-      timestamp: () => `,"time":"${new Date().toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: SECRET_KEYS.flatMap((key) => [key, `*.${key}`]), censor: '[secret]' },
-    },
-    options.pretty ? prettily(lines) : lines,
-  );
-  // Looking for secrets takes longer than all else about a line.
-  const plain = log.child({}, { redact: [] });
-  const calls = {
-    info: (fields: object, message: string) => lines.later(() => plain.info(fields, message)),
+  const format = options.pretty ? prettyFactory(PRETTY) : (line: string) => line;
+  const settings = {
+    level: options.level,
+    base: null,
+    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    formatters: { level: (label: string) => ({ level: label }) },
   };
-  return { log, calls, flush: () => lines.flush() };
+  const redact = { paths: SECRET_KEYS.flatMap((key) => [key, `*.${key}`]), censor: '[secret]' };
+  return {
+    log: pino({ ...settings, redact }, { write: (line) => lines.write(format(line)) }),
+    // Looking for secrets takes longer than all else about a line.
+    calls: pino(settings, { write: (line) => lines.gather(format(line)) }),
+    flush: () => lines.flush(),
+  };
 }
 
 /** Where every line is written at once, so that the last lines of a program that exits are there. */
@@ -57,12 +55,8 @@ export function createLog(options: LogOptions): Logger {
   return createLogs(options).log;
 }
 
+const PRETTY = { colorize: true, ignore: 'pid,hostname', translateTime: 'UTC:HH:MM:ss.l' };
 const SECRET_KEYS = ['token', 'accessToken', 'authorization', 'password', 'key'];
-
-function prettily(destination: DestinationStream): DestinationStream {
-  const format = prettyFactory({ colorize: true, ignore: 'pid,hostname', translateTime: 'UTC:HH:MM:ss.l' });
-  return { write: (line) => destination.write(format(line)) };
-}
 
 /** A log that nobody reads. */
 export const silentLog: Log = createLog({ level: 'silent' });

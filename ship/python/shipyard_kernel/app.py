@@ -17,7 +17,7 @@ with levers.without_unneeded(), levers.later_dates():
     from traitlets import Type
     from traitlets.config import Config
 
-    from . import direct, messages, names, once, own_streams, packing, plain, streams, tokens
+    from . import direct, messages, names, once, own_streams, packing, plain, publisher, streams, tokens
     from .shell import ZMQInteractiveShell
 
 
@@ -177,8 +177,6 @@ class ShipKernelApp(kernelapp.IPKernelApp):
         return super()._bind_socket(s, port)
 
     def _make_lossless(self, socket):
-        from . import publisher
-
         if publisher.prepare(socket):
             kernelapp.IOPubThread = publisher.PublisherThread
 

@@ -38,7 +38,7 @@ class without_unneeded:
 
 
 class later_dates:
-    """While it lasts dateutil stands there without having run; what was imported of it runs it when it is called.
+    """While it lasts dateutil stands there without having run; what was imported of it is a function that runs it when called.
 
     jupyter_client imports it for dates in messages, which nobody reads here: skip_dates().
     """

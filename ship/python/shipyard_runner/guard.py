@@ -13,14 +13,15 @@ from .process_tree import signal_descendants
 def leave_guard(channel):
     """Returns in a child, which goes on as the runner. The parent ends all that the child leaves, then itself."""
     isolation.adopt_orphans()
+    signal.signal(signal.SIGUSR1, _end_all)
     pid = os.fork()
     if pid == 0:
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
         isolation.adopt_orphans()
         # A guard that was killed: the runner ends everything instead.
         isolation.die_with_parent(signal.SIGTERM)
         return
     os.close(channel)
-    signal.signal(signal.SIGUSR1, _end_all)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while True:

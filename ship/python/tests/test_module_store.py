@@ -16,11 +16,11 @@ import json, sys
 sys.path[0] = sys.argv[1]
 import module_store
 before = list(sys.meta_path)
-kept = None
-with module_store.served("session_runner") as _:
+with module_store.served("session_runner"):
     is_served = sys.meta_path != before
     import shipyard_runner.runner
 assert sys.meta_path == before
+assert "module_store" not in sys.modules
 assert sys.modules["shipyard_runner"].__loader__ is sys.modules["shipyard_runner"].__spec__.loader
 import inspect
 assert "def run(" in inspect.getsource(shipyard_runner.runner)
@@ -79,13 +79,27 @@ class ModuleStore(unittest.TestCase):
         self.assertFalse(self.run_program(PYTHONPATH=packages)[0])
         self.assertFalse(self.run_program(PYTHONPATH=os.path.join(self.folder, "not there"))[0])
 
+    def test_a_store_that_was_made_elsewhere_is_left_alone(self):
+        self.make_store()
+        moved = os.path.join(self.folder, "moved")
+        os.rename(self.support, moved)
+        self.support = moved
+        self.assertFalse(self.run_program()[0])
+
     def test_what_is_no_store_of_this_interpreter_is_left_alone(self):
         self.make_store()
         store = os.path.join(self.support, "session_runner.bin")
         with open(store, "rb") as file:
             content = file.read()
         version = sys.version.encode()
-        for changed in (content.replace(version, b"x" * len(version)), content[:1000], content[:4], b"", b"\xff" * 64):
+        for changed in (
+            content.replace(version, b"x" * len(version)),
+            content[:-1],
+            content[:1000],
+            content[:4],
+            b"",
+            b"\xff" * 64,
+        ):
             with open(store, "wb") as file:
                 file.write(changed)
             self.assertFalse(self.run_program()[0])

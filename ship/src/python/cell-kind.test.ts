@@ -305,6 +305,13 @@ describe.each(testPythons())('a Python cell, %s', (_name, python) => {
     expect(log.text().replaceAll('\r', '')).toBe('from the shell\nimported\n');
   });
 
+  it('leaves the names of its own modules to the user', async () => {
+    const names = 'module_store kernel_launcher session_runner';
+    const code = `import sys, importlib.util\nfor name in '${names}'.split(): print(name in sys.modules, importlib.util.find_spec(name))`;
+    const { log } = await sessions.run(code);
+    expect(log.text()).toBe('False None\n'.repeat(3));
+  });
+
   it('gives dateutil, without which it starts, to jupyter_client and to the user', async () => {
     const code = [
       'import datetime; from jupyter_client import jsonutil',

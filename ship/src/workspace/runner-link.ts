@@ -26,6 +26,8 @@ interface Pending {
 const STDERR_BYTES = 4096;
 /** How long a runner may take to leave after its channel was closed. */
 const LEAVE_MS = 2_000;
+/** How often a guard is told to end in that time, before it is killed. */
+const GUARD_ASKED = 20;
 
 /**
  * The channel to one session runner: requests and their answers, pipe ends, events, and the runner's end. The runner
@@ -177,12 +179,16 @@ export class RunnerLink {
   }
 }
 
-/** Killed, it would leave a runner behind that the session has stopped; code of the session may have stopped it too. */
+/** Killed, it would leave a runner behind that the session has stopped, so it is asked; code of the session may stop it too. */
 function endGuard(guard: ChildProcess): void {
-  guard.kill('SIGCONT');
-  guard.kill('SIGUSR1');
-  const timer = setTimeout(() => guard.kill('SIGKILL'), LEAVE_MS).unref();
-  guard.once('exit', () => clearTimeout(timer));
+  let asked = 0;
+  const ask = (): void => {
+    if (asked++ === GUARD_ASKED) guard.kill('SIGKILL');
+    for (const signal of ['SIGCONT', 'SIGUSR1'] as const) guard.kill(signal);
+  };
+  ask();
+  const timer = setInterval(ask, LEAVE_MS / GUARD_ASKED).unref();
+  guard.once('exit', () => clearInterval(timer));
 }
 
 function oneAfterTheOther(act: () => Promise<void>): () => Promise<void> {

@@ -112,7 +112,7 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
     while (count(sleep.replace(' ', '\0')) < 2) await new Promise((resolve) => setTimeout(resolve, 10));
     agent.kill('SIGKILL');
     await noneLeft(sleep);
-    removeBase({ runDir: /ready (.*)\n/.exec(said)![1]!, sandbox: testConfig(kind).sandbox });
+    removeBase({ runDir: /ready (.*)\n/.exec(said)![1]!, sandbox: { kind: kind === 'uid' ? kind : 'none' } });
   });
 
   it('follows when code of the session has stopped it', async () => {
