@@ -11,8 +11,6 @@ import gc
 import os
 import sys
 
-import module_store
-
 CANNOT_START = 78
 
 
@@ -32,7 +30,9 @@ def main(argv):
     # What is imported stays: looking through it again and again would cost a tenth of the start.
     gc.disable()
     try:
-        with module_store.served("kernel_launcher"):
+        from module_store import served
+
+        with served("kernel_launcher"):
             from shipyard_kernel import app
     except BaseException:
         import traceback

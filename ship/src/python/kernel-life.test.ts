@@ -284,7 +284,8 @@ except KeyboardInterrupt: print("once", input("go on? "))`;
 describe('a stock kernel', () => {
   it('serves where our launcher does not start, and says that it is less exact', async () => {
     const supportDir = mkdtempSync(path.join(tmpdir(), 'ship-support-'));
-    cpSync(path.join(SUPPORT_DIR, 'kernel_launcher.py'), path.join(supportDir, 'kernel_launcher.py'));
+    for (const file of ['kernel_launcher.py', 'module_store.py'])
+      cpSync(path.join(SUPPORT_DIR, file), path.join(supportDir, file));
     const sessions = new TestSessions({ supportDir });
     try {
       const { log, end } = await sessions.run('print("hello")\n1 + 1');

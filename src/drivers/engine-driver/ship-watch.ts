@@ -28,8 +28,11 @@ interface Story {
   oomNano?: number;
   /** Somebody ended it by the engine, so that want of memory does not explain it. */
   killNano?: number;
-  endedForMemory?: boolean;
+  end?: { readonly exitCode: number; readonly timeNano: number };
 }
+
+/** The engine tells of somebody's kill now and then only after the end that it brought. */
+const KILL_TOLD_WITHIN_MS = 100;
 
 /**
  * Knows what becomes of this deployment's containers, from the engine's events and not by asking again and again. After a
@@ -54,7 +57,8 @@ export class ShipWatch {
 
   /** Whether the container's end is told by a kill for want of memory just before it; undefined where nobody watched. */
   endedForMemory(containerId: string): boolean | undefined {
-    return this.#stories.get(containerId)?.endedForMemory;
+    const story = this.#stories.get(containerId);
+    return story && wasOom(story, this.#options.engine.kind);
   }
 
   /** Resolves when the container is dead or gone. */
@@ -121,14 +125,13 @@ export class ShipWatch {
         story.killNano = timeNano;
         return;
       case 'die':
-      case 'died':
-        story.endedForMemory = wasOom(
-          story,
-          Number(Actor.Attributes.exitCode ?? Actor.Attributes.containerExitCode),
-          timeNano,
-          this.#options.engine.kind,
-        );
-        return this.#wake(Actor.ID);
+      case 'died': {
+        const exitCode = Number(Actor.Attributes.exitCode ?? Actor.Attributes.containerExitCode);
+        story.end = { exitCode, timeNano };
+        if (!wasOom(story, this.#options.engine.kind)) return this.#wake(Actor.ID);
+        setTimeout(() => this.#wake(Actor.ID), KILL_TOLD_WITHIN_MS).unref();
+        return;
+      }
       case 'pause':
         return this.#resumeLater(Actor.ID);
     }
@@ -181,14 +184,10 @@ export class ShipWatch {
 
 const isRemoval = (action: string): boolean => action === 'destroy' || action === 'remove';
 
-/** undefined where events do not tell: Podman has none for want of memory, and its own mark counts. */
-function wasOom(
-  { oomNano, killNano }: Story,
-  exitCode: number,
-  timeNano: number,
-  kind: EngineKind,
-): boolean | undefined {
-  const justBefore = (nano: number | undefined) => nano !== undefined && timeNano - nano < OOM_EXPLAINS_NANO;
-  if (exitCode !== KILLED || justBefore(killNano)) return false;
+/** undefined where events do not tell: nobody saw the end, or Podman, which has none for want of memory: its own mark counts. */
+function wasOom({ oomNano, killNano, end }: Story, kind: EngineKind): boolean | undefined {
+  if (!end) return undefined;
+  const justBefore = (nano: number | undefined) => nano !== undefined && end.timeNano - nano < OOM_EXPLAINS_NANO;
+  if (end.exitCode !== KILLED || justBefore(killNano)) return false;
   return kind === 'podman' ? undefined : justBefore(oomNano);
 }
