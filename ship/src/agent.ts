@@ -93,9 +93,6 @@ export async function startAgent(
     },
   });
   registry.open();
-  // In a later life its home may hold what runs when Python starts, and nobody asked for that.
-  if (config.firstSession && firstRunner && config.incarnation === 1)
-    void prepareKernel({ registry, python }, config.firstSession.sessionId, firstRunner);
 
   const ending = new AbortController();
   const stopping = new AbortController();
@@ -172,5 +169,9 @@ export async function startAgent(
     { config, log, version, onLink: (closed) => lease.addLink(closed) },
   );
   log.info({ incarnation: config.incarnation, version }, 'ready');
+  // Not sooner: on few processors it would keep the first command waiting.
+  // In a later life its home may hold what runs when Python starts, and nobody asked for that.
+  if (config.firstSession && firstRunner && config.incarnation === 1)
+    void prepareKernel({ registry, python }, config.firstSession.sessionId, firstRunner);
   return { server, ended, stop: (graceMs = STOP_GRACE_MS) => stop(graceMs) };
 }
