@@ -54,7 +54,7 @@ try {
 async function main(config: Config): Promise<void> {
   const logs = createLogs({ level: config.logLevel, pretty: process.stdout.isTTY });
   const { log } = logs;
-  process.on('exit', () => logs.flush());
+  process.on('exit', logs.flush);
   process.stdout.on('error', () => undefined); // whoever read the log has left: Bay serves on
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'a defect: nobody waited for this failure'));
   for (const warning of config.warnings) log.warn({}, warning);

@@ -22,7 +22,7 @@ export async function forwardCall<T>(
   deps: ShipsDeps,
   request: { readonly shipId: string; readonly sessionId: string },
   ctx: CallContext,
-  { repeatable, ...kind }: ForwardOptions,
+  kind: ForwardOptions,
   call: (calls: ShipCalls, options: { signal: Cancellation }) => Promise<T>,
 ): Promise<T> {
   const { cancellation: signal } = ctx;
@@ -37,7 +37,7 @@ export async function forwardCall<T>(
       } catch (error) {
         if (signal.aborted || !isLinkLost(error)) throw error;
         seat.link.lost(calls);
-        if (!repeatable) throw unknownEffect(error);
+        if (!kind.repeatable) throw unknownEffect(error);
       }
     }
   } finally {

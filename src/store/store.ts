@@ -177,7 +177,7 @@ export class Store {
     await this.#database.close();
   }
 
-  /** For reading: the log hears of a failure from the next try. */
+  /** For reading. Whoever acts on the times of leases flushes too, and fails where they cannot be written. */
   async #tryToFlush(): Promise<void> {
     await this.#renewals.flush().catch(() => undefined);
   }

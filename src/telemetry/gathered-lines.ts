@@ -4,7 +4,7 @@ const MAX_CHARS = 16 * 1024;
 
 /**
  * Lines on their way to a stream. Most are written at once, behind all that were there before; others are gathered for a
- * moment, since a system call for each costs a busy program more than all else about them.
+ * moment, since a system call for each is a good part of what they cost a busy program.
  */
 export class GatheredLines {
   readonly #stream: { write(text: string): unknown };

@@ -26,7 +26,7 @@ import inspect
 assert "def run(" in inspect.getsource(shipyard_runner.runner)
 look = lambda m: [repr(getattr(m, n, None)) for n in ("__file__", "__cached__", "__package__", "__path__")] + [
     repr(m.__spec__.origin), type(m.__loader__).__name__, m.__spec__.has_location, len(vars(m))]
-print(json.dumps([is_served, {n: look(m) for n, m in sys.modules.items() if getattr(m, "__spec__", None) and n != "module_store"}]))
+print(json.dumps([is_served, {n: look(m) for n, m in sys.modules.items() if getattr(m, "__spec__", None)}]))
 """
 
 
@@ -45,6 +45,13 @@ class ModuleStore(unittest.TestCase):
 
     def make_store(self):
         self.run_python(os.path.join(self.support, "module_store.py"), "session_runner")
+
+    def make_packages(self, *names):
+        packages = os.path.join(self.folder, "packages")
+        os.mkdir(packages)
+        for name in names:
+            open(os.path.join(packages, name), "w").close()
+        return packages
 
     def run_program(self, **environment):
         return json.loads(self.run_python("-c", PROGRAM, self.support, **environment))
@@ -66,17 +73,11 @@ class ModuleStore(unittest.TestCase):
 
     def test_a_session_that_has_nothing_installed_is_served(self):
         self.make_store()
-        packages = os.path.join(self.folder, "packages")
-        os.mkdir(packages)
-        open(os.path.join(packages, "shipyard.pth"), "w").close()
-        self.assertTrue(self.run_program(PYTHONPATH=packages)[0])
+        self.assertTrue(self.run_program(PYTHONPATH=self.make_packages("shipyard.pth"))[0])
 
     def test_a_session_with_packages_of_its_own_is_not_served(self):
         self.make_store()
-        packages = os.path.join(self.folder, "packages")
-        os.mkdir(packages)
-        open(os.path.join(packages, "queue.py"), "w").close()
-        self.assertFalse(self.run_program(PYTHONPATH=packages)[0])
+        self.assertFalse(self.run_program(PYTHONPATH=self.make_packages("shipyard.pth", "queue.py"))[0])
         self.assertFalse(self.run_program(PYTHONPATH=os.path.join(self.folder, "not there"))[0])
 
     def test_a_store_that_was_made_elsewhere_is_left_alone(self):

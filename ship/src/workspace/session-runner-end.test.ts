@@ -25,9 +25,7 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
   /** The kernel ends a pid namespace a moment after its first process. */
   const noneLeft = async (command: string): Promise<void> => {
     const pattern = command.replace(' ', '\0');
-    for (const deadline = Date.now() + 5_000; count(pattern) > 0 && Date.now() < deadline;) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await until(() => count(pattern) === 0);
     expect(count(pattern)).toBe(0);
   };
 
@@ -40,9 +38,7 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
   };
   const untilGone = async (pids: readonly string[]): Promise<void> => {
     const living = () => pids.filter((pid) => commandLine(pid).includes('session_runner.py'));
-    for (const deadline = Date.now() + 5_000; living().length > 0 && Date.now() < deadline;) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await until(() => living().length === 0);
     expect(living()).toEqual([]);
   };
 
@@ -136,7 +132,8 @@ describe.each(availableSandboxes())('the end of a session runner in %s', (kind) 
     const victims = kind === 'none' ? [outermost, runner] : [runner];
     const command = kind === 'none' ? `kill -STOP ${outermost} ${runner}` : 'kill -STOP $PPID';
     runBash(test.runner, command).catch(() => undefined);
-    while (!victims.every(isStopped)) await new Promise((resolve) => setTimeout(resolve, 10));
+    await until(() => victims.every(isStopped));
+    expect(victims.every(isStopped)).toBe(true);
     await test.runner.close();
     await untilGone(runners);
     await test[Symbol.asyncDispose]();
@@ -165,6 +162,13 @@ function commandLine(pid: string): string {
     return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
   } catch {
     return '';
+  }
+}
+
+/** Nobody tells of other processes' states: they are looked at until they are so, or 5 s are over. */
+async function until(isSo: () => boolean): Promise<void> {
+  for (const deadline = Date.now() + 5_000; !isSo() && Date.now() < deadline;) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
