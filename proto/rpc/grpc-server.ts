@@ -31,7 +31,7 @@ export interface MuxServerOptions {
 }
 
 export interface RpcServerOptions {
-  /** "host:port", port 0 for any; or "unix:/path". */
+  /** "host:port", port 0 for any; ":port" on every address; or "unix:/path". */
   readonly address: string;
   /** Closed by stop(), and aborted where its calls outlast the drain. */
   readonly router: Router;

@@ -45,7 +45,7 @@ export class SocketListener {
   }
 
   /**
-   * @param address "host:port", or "unix:/path"
+   * @param address "host:port", ":port" on every address, or "unix:/path"
    * @returns the port; 0 for a unix socket
    * @throws Error with `code: 'EADDRINUSE'` where the address is taken
    */
@@ -63,10 +63,11 @@ export class SocketListener {
   }
 }
 
-function toTarget(address: string): { path: string } | { host: string; port: number } {
+function toTarget(address: string): { path: string } | { host?: string; port: number } {
   if (address.startsWith('unix:')) return { path: address.slice('unix:'.length) };
   const colon = address.lastIndexOf(':');
-  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) };
+  const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
+  return { ...(host === '' ? {} : { host }), port: Number(address.slice(colon + 1)) };
 }
 
 function listenError(address: string, cause: Error): Error {

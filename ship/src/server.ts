@@ -74,10 +74,13 @@ async function makePassable(folder: string): Promise<void> {
   await chmod(folder, 0o711);
 }
 
+/** Without a host Node has no address to judge, for which it would compile an expression (4 ms of a start). */
+const EVERY_ADDRESS = '0.0.0.0';
+
 function toServerAddress(listen: AgentConfig['listen']): { address: string; credentials?: ServerCredentials } {
   if (listen.kind === 'unix') return { address: `unix:${listen.path}` };
   const { host, port, tls } = listen;
-  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const address = host === EVERY_ADDRESS ? `:${port}` : `${host.includes(':') ? `[${host}]` : host}:${port}`;
   if (!tls) return { address };
   const [cert_chain, private_key, ca] = [tls.certPem, tls.keyPem, tls.caPem].map((pem) => Buffer.from(pem));
   return {

@@ -36,13 +36,13 @@ describe('agentReady', () => {
     ['of gRPC alone', false],
   ])('answers for an agent %s', async (_what, sockets) => {
     const { port } = await agent(0, sockets);
-    await agentReady(at(port), AbortSignal.timeout(10_000));
+    await agentReady(at(port), AbortSignal.timeout(10_000), { behindProxy: true });
   });
 
-  it('does not take for an agent who only takes connections', async () => {
+  it('does not take a proxy for the agent behind it', async () => {
     const { server, port, taken } = await proxy();
     let ready = false;
-    const waiting = agentReady(at(port), AbortSignal.timeout(30_000)).then(() => (ready = true));
+    const waiting = agentReady(at(port), AbortSignal.timeout(30_000), { behindProxy: true }).then(() => (ready = true));
     await until(() => taken() >= 3, 'it was tried three times');
     expect(ready).toBe(false);
     await new Promise((resolve) => server.close(resolve));
@@ -55,7 +55,7 @@ describe('agentReady', () => {
     servers.push(server);
     let look: () => void = () => undefined;
     const over = new AbortController();
-    const waiting = agentReady(at(port), over.signal, (listener) => (look = listener));
+    const waiting = agentReady(at(port), over.signal, { onSign: (listener) => (look = listener), behindProxy: true });
     const ended = expect(waiting).rejects.toThrow('enough');
     while (taken() < 100) {
       look();

@@ -13,29 +13,32 @@ const GREETING = Buffer.concat([
   Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]),
 ]);
 
+export interface AgentReadyOptions {
+  /** Takes a function to call whenever something tells that it may be ready by now, as what it writes. */
+  readonly onSign?: (look: () => void) => void;
+  /** Something stands between that takes connections before anybody listens behind it, as an engine's proxy does. */
+  readonly behindProxy?: boolean;
+}
+
 /**
- * Answers when the agent itself answers there. A connection alone says nothing, since an engine's proxy takes it before
- * anybody listens behind it: the agent must have said something. With TLS, where it waits for a client to show who it is,
- * nothing stands between.
- *
- * @param onSign takes a function to call whenever something tells that it may be ready by now, as what it writes
+ * Answers when the agent itself answers there. Where nothing stands between, it has taken the connection; behind a proxy it
+ * must have said something, which costs it a session of HTTP/2 that it needs for nothing else.
  */
 export async function agentReady(
   endpoint: Endpoint,
   signal: AbortSignal,
-  onSign: (look: () => void) => void = () => undefined,
+  { onSign, behindProxy = false }: AgentReadyOptions = {},
 ): Promise<void> {
   signal.throwIfAborted();
   const sign = new Sign(signal);
-  onSign(() => sign.give());
+  onSign?.(() => sign.give());
   let pauseMs = FIRST_PAUSE_MS;
-  while (!(await speaks(endpoint, signal))) {
+  while (!(await answers(endpoint, behindProxy, signal))) {
     await sign.within(pauseMs);
     pauseMs = Math.min(pauseMs * PAUSE_GROWS, LONGEST_PAUSE_MS);
   }
 }
 
-/** Waits for a sign that was given since the last wait, or for a time. */
 class Sign {
   #given = false;
   #wake: () => void = () => undefined;
@@ -67,11 +70,10 @@ class Sign {
   }
 }
 
-function speaks(endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
+function answers(endpoint: Endpoint, behindProxy: boolean, signal: AbortSignal): Promise<boolean> {
   const target = endpoint.kind === 'unix' ? { path: endpoint.path } : { host: endpoint.host, port: endpoint.port };
-  const withTls = endpoint.kind === 'tcp' && endpoint.tls !== undefined;
   const socket = createConnection(target);
-  if (!withTls) socket.write(GREETING);
+  if (behindProxy) socket.write(GREETING);
   return new Promise((resolve) => {
     const end = (answer: boolean) => {
       signal.removeEventListener('abort', abort);
@@ -81,7 +83,7 @@ function speaks(endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
     const abort = () => end(false);
     signal.addEventListener('abort', abort, { once: true });
     socket.setTimeout(SILENCE_MS, () => end(false));
-    socket.once(withTls ? 'connect' : 'data', () => end(true));
+    socket.once(behindProxy ? 'data' : 'connect', () => end(true));
     socket.once('error', () => end(false));
     socket.once('close', () => end(false));
   });

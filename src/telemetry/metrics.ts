@@ -8,7 +8,7 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #startPhases = new Histogram({
     name: 'shipyard_ship_start_seconds',
-    help: 'Phases of the starts of ships that went well: create, start and listen by the driver, then hello and first_answer.',
+    help: 'Phases of the starts of ships that went well: create, start, join (the network) and listen by the driver, then hello and first_answer.',
     labelNames: ['driver', 'phase'] as const,
     buckets: START_BUCKETS_S,
     registers: [this.#registry],

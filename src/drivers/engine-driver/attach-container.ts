@@ -4,7 +4,7 @@ import type { Engine } from './engine.js';
 
 export interface AttachedContainer {
   readonly id: string;
-  /** Calls each time the container has written something. */
+  /** Calls each time the container has written something to its stderr, where an agent's log goes. */
   readonly onOutput: (listener: () => void) => void;
   /** Lets go of the container, which goes on. */
   readonly detach: () => void;
@@ -23,7 +23,7 @@ export async function attachToContainer(
   const stream = await callEngine<Duplex>(engine, {
     method: 'POST',
     path: `/containers/${id}/attach`,
-    query: { stream: true, stdin: true, stdout: true },
+    query: { stream: true, stdin: true, stderr: true },
     answer: 'hijack',
     signal,
   });

@@ -4,9 +4,10 @@ import type { NewContainer } from './create-container.js';
 import type { Engine } from './engine.js';
 import { INSIDE } from '../inside.js';
 import { tmpBytesOf, UNLIMITED_TMP_BYTES } from '../tmp-bytes.js';
+import type { Attachment } from './attachment.js';
 import { containerName, LABEL, shipLabels } from './labels.js';
 import type { NetworkPolicy } from './network-policy.js';
-import { isOnHost, type EngineDriverOptions } from './options.js';
+import type { EngineDriverOptions } from './options.js';
 
 export interface ContainerPlace {
   readonly engine: Engine;
@@ -15,6 +16,7 @@ export interface ContainerPlace {
   readonly policy: NetworkPolicy;
   /** The ship's own folder, as the engine's machine has it. */
   readonly dataOnMachine: string;
+  readonly attachment: Attachment;
 }
 
 /** Processes and threads of a ship: a fork bomb leaves the machine usable. */
@@ -26,12 +28,12 @@ const TMPFS = 'rw,nosuid,nodev';
 
 /** A ship's container: nothing of the machine but the ship's own folder, and no right but to become a session's user. */
 export function containerFor(ship: Ship, place: ContainerPlace, options: EngineDriverOptions): NewContainer {
-  const { engine, policy } = place;
-  const published = policy.network !== 'none' && isOnHost(options.mode);
+  const { engine, policy, attachment } = place;
+  const published = attachment === 'port';
   const port = `${INSIDE.port}/tcp`;
   const host: HostConfig = {
     Binds: [`${place.dataOnMachine}:${INSIDE.data}${engine.selinux ? ':z' : ''}`],
-    NetworkMode: policy.network === 'none' ? 'none' : options.network,
+    NetworkMode: attachment === 'none' || attachment === 'late' ? 'none' : options.network,
     ...(published ? { PortBindings: { [port]: [{ HostIp: '127.0.0.1', HostPort: '' }] } } : {}),
     CapDrop: ['ALL'],
     CapAdd: ['SETUID', 'SETGID'],

@@ -13,6 +13,8 @@ import { containerName } from './labels.js';
 import { Door } from './testing/door.js';
 import { EngineShips } from './testing/engine-ships.js';
 import { filtersOf } from './testing/filters-of.js';
+import { kindOf } from './options.js';
+import { silentLog } from '../../telemetry/log.js';
 import { testEngines, type TestEngine } from './testing/test-engines.js';
 
 const { found, missing } = await testEngines();
@@ -65,6 +67,42 @@ function over(engine: TestEngine): void {
       });
     },
   );
+
+  does(
+    'opens a port of the machine, on 127.0.0.1, only where it does not reach ships at their own addresses',
+    async () => {
+      const { kind, rootless } = await ships.engine();
+      await using('reached', async (ship) => {
+        const endpoint = ships.driver.endpoint(ship.handle);
+        if (endpoint.kind !== 'tcp') return; // it has no network
+        const { NetworkSettings } = await (await container(ship)).inspect();
+        const bound = Object.values(NetworkSettings.Ports).flatMap((bindings) => bindings ?? []);
+        if (kind === 'docker' && !rootless) expect(endpoint.host).toBe(ship.started.ipAddress);
+        const port = { HostIp: '127.0.0.1', HostPort: String(endpoint.port) };
+        expect(bound).toEqual(endpoint.host === port.HostIp ? [port] : []);
+      });
+    },
+  );
+
+  if (kindOf(engine.mode) === 'docker')
+    does('starts ships also on an engine that puts no running container on a network', async () => {
+      const warnings: string[] = [];
+      const logger = { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) };
+      await using door = await Door.to(engine.host, /^POST [^ ]*\/networks\/none\/disconnect/);
+      const refusing = new EngineShips({ ...engine, host: door.host }, { logger });
+      try {
+        for (const id of ['first', 'second']) {
+          const ship = await refusing.start(refusing.ship(id));
+          const endpoint = refusing.driver.endpoint(ship.handle);
+          expect(endpoint).toMatchObject({ host: ship.started.ipAddress });
+          expect(await runIn(endpoint, CONFORMANCE_TOKEN, 'echo up')).toMatchObject({ stdout: 'up\n' });
+          await refusing.driver.stop(ship, { signal: soon() });
+        }
+      } finally {
+        await refusing[Symbol.asyncDispose]();
+      }
+      expect(warnings).toEqual([expect.stringMatching(/does not put running ships on their network/)]);
+    });
 
   does('keeps the folder of all ships to Bay', async () => {
     expect(statSync(ships.options.shipDataDir).mode & 0o777).toBe(0o700);

@@ -1,5 +1,6 @@
 import { orAborted } from '../../../proto/rpc/or-aborted.js';
 import { StatusError } from '../../../proto/rpc/status-error.js';
+import { attachmentFor, type Attachment } from './attachment.js';
 import { findBayContainer, joinNetwork } from './bay-container.js';
 import type { Engine } from './engine.js';
 import { engineTrouble } from './engine-error.js';
@@ -29,6 +30,7 @@ export class NetworkKeeper {
   #renewing: Promise<void> | undefined;
   #checking = false;
   #asked = false;
+  #refusesLate = false;
 
   /** Makes the network where it is missing, and brings the policy in force. @throws StatusError as those do */
   static async open(deps: NetworkKeeperDeps, signal: AbortSignal): Promise<NetworkKeeper> {
@@ -41,6 +43,21 @@ export class NetworkKeeper {
     this.#filter = filter;
     this.policy = policy;
     if (policy.filtered) this.#timer = setInterval(() => this.doubt(), LOOK_EVERY_MS).unref();
+  }
+
+  /** Of the next ship, on the network as it was found last. */
+  get attachment(): Attachment {
+    const { engine, options } = this.#deps;
+    const best = attachmentFor({ engine, policy: this.policy, shipNetwork: this.#filter.shipNetwork }, options);
+    return best === 'late' && this.#refusesLate ? 'address' : best;
+  }
+
+  /** The engine does not put ships on the network late: from now on they come to it with their containers. */
+  refusesLate(problem: string): void {
+    if (this.#refusesLate) return;
+    this.#refusesLate = true;
+    const message = 'the engine does not put running ships on their network: each start takes somewhat longer';
+    this.#deps.options.logger.warn({ problem }, message);
   }
 
   /**

@@ -1,11 +1,11 @@
 import path from 'node:path';
 import type { Endpoint } from '../driver.js';
 import { INSIDE, SOCKET_BELOW_DATA } from '../inside.js';
-import { isOnHost, type EngineDriverOptions } from './options.js';
+import type { EngineDriverOptions } from './options.js';
 
 /** As the engine tells it when it inspects or lists a container. */
 export interface ContainerAddresses {
-  /** The port on 127.0.0.1 that leads to the agent. */
+  /** The port on 127.0.0.1 that leads to the agent, of a ship that has one. */
   readonly publishedPort?: number;
   /** On the network of ships. */
   readonly address?: string;
@@ -15,10 +15,10 @@ export interface ContainerAddresses {
 export function shipEndpoint(
   shipId: string,
   { publishedPort, address }: ContainerAddresses,
-  options: Pick<EngineDriverOptions, 'mode' | 'shipDataDir'>,
+  options: Pick<EngineDriverOptions, 'shipDataDir'>,
   network: string | undefined,
 ): Endpoint | undefined {
   if (network === 'none') return { kind: 'unix', path: path.join(options.shipDataDir, shipId, SOCKET_BELOW_DATA) };
-  if (!isOnHost(options.mode)) return address ? { kind: 'tcp', host: address, port: INSIDE.port } : undefined;
-  return publishedPort ? { kind: 'tcp', host: '127.0.0.1', port: publishedPort } : undefined;
+  if (publishedPort) return { kind: 'tcp', host: '127.0.0.1', port: publishedPort };
+  return address ? { kind: 'tcp', host: address, port: INSIDE.port } : undefined;
 }

@@ -15,6 +15,7 @@ import { bounded } from './engine.js';
 import { toDriverError } from './engine-error.js';
 import { findContainer } from './inspect-container.js';
 import { INSIDE } from '../inside.js';
+import { joinLate, LateJoinRefused } from './late-join.js';
 import { ensureImage } from './image.js';
 import { containerName, LABEL } from './labels.js';
 import type { EngineDriverOptions } from './options.js';
@@ -39,6 +40,16 @@ const AFTER_MS = 2_000;
  * @throws StatusError SHIP_START_FAILED, DRIVER_UNAVAILABLE: may pass; DRIVER_REFUSED: will not
  */
 export async function startShip(deps: StartShipDeps, ship: Ship, start: StartOptions): Promise<StartedShip> {
+  try {
+    return await tryToStart(deps, ship, start);
+  } catch (error) {
+    if (!(error instanceof LateJoinRefused)) throw error;
+    deps.setup.network.refusesLate(error.message);
+    return tryToStart(deps, ship, start);
+  }
+}
+
+async function tryToStart(deps: StartShipDeps, ship: Ship, start: StartOptions): Promise<StartedShip> {
   const { signal } = start;
   signal.throwIfAborted();
   const { engine } = deps.setup;
@@ -64,7 +75,8 @@ async function begin(deps: StartShipDeps, ship: Ship, start: StartOptions): Prom
     setup.network.ensure(signal),
   ]);
   const dataOnMachine = setup.dataOnMachine(ship.id);
-  const spec = containerFor(ship, { engine, policy, imageId: image.id, dataOnMachine }, options);
+  const { attachment } = setup.network;
+  const spec = containerFor(ship, { engine, policy, imageId: image.id, dataOnMachine, attachment }, options);
   const removeBeside = () => removeEmptyFolder(dataPathsOf(options.shipDataDir, ship.id).root);
   const making = { engine, log: options.logger, removeBeside };
   const container = await createContainer(making, spec, signal);
@@ -76,10 +88,12 @@ async function begin(deps: StartShipDeps, ship: Ship, start: StartOptions): Prom
   try {
     await container.start({ abortSignal: bounded(signal) });
     const startMs = lap();
+    if (attachment === 'late') await joinLate(engine, { containerId: container.id, network: options.network }, signal);
+    const joinMs = lap();
     const found = await findContainer(engine, container.id, signal);
     const endpoint = found && endpointOf(found, ship.id, options);
     if (!endpoint) throw new StatusError('SHIP_START_FAILED', found ? endOf(found) : 'its container is gone');
-    await untilReady(deps, attached, endpoint, signal);
+    await untilReady(deps, attached, { endpoint, behindProxy: attachment === 'port' }, signal);
     const handle: ShipHandle = { containerId: container.id, endpoint };
     const address = addressOf(found, options.network);
     return {
@@ -87,7 +101,7 @@ async function begin(deps: StartShipDeps, ship: Ship, start: StartOptions): Prom
       isolation: isolationOf(ship, setup, options),
       containerId: container.id,
       ...(address ? { ipAddress: address } : {}),
-      phasesMs: { create: createMs, start: startMs, listen: lap() },
+      phasesMs: { create: createMs, start: startMs, join: joinMs, listen: lap() },
     };
   } finally {
     attached.detach();
@@ -98,7 +112,7 @@ async function begin(deps: StartShipDeps, ship: Ship, start: StartOptions): Prom
 async function untilReady(
   { setup }: StartShipDeps,
   { id, onOutput }: AttachedContainer,
-  endpoint: Endpoint,
+  { endpoint, behindProxy }: { readonly endpoint: Endpoint; readonly behindProxy: boolean },
   signal: AbortSignal,
 ): Promise<void> {
   const over = new AbortController();
@@ -107,7 +121,7 @@ async function untilReady(
     throw new StatusError('SHIP_START_FAILED', end.state === 'gone' ? end.reason : 'its container ended');
   });
   try {
-    await Promise.race([agentReady(endpoint, within, onOutput), dead]);
+    await Promise.race([agentReady(endpoint, within, { onSign: onOutput, behindProxy }), dead]);
   } finally {
     over.abort(new Error('the ship is ready, or will not be'));
     dead.catch(() => undefined); // told by the race, or of no interest after it
@@ -141,6 +155,7 @@ async function toStartError(
   signal: AbortSignal,
 ): Promise<unknown> {
   if (signal.aborted) return signal.reason;
+  if (error instanceof LateJoinRefused) return error;
   if (!isStatusError(error)) return toDriverError(engine, 'starting a ship', error);
   if (error.reason !== 'SHIP_START_FAILED') return error;
   const name = containerName(options.deploymentId, ship);

@@ -3,22 +3,31 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Transform } from 'node:stream';
+
+const REFUSAL =
+  'HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\ncontent-length: 22\r\nconnection: close\r\n\r\n{"message":"not here"}';
 
 /** Another socket of an engine, which can be shut: so the engine is away for one driver alone. */
 export class Door implements AsyncDisposable {
   readonly #engine: string;
+  readonly #refused: RegExp | undefined;
   readonly #folder = mkdtempSync(path.join(tmpdir(), 'sd-'));
   readonly #socket = path.join(this.#folder, 'engine.sock');
   readonly #open = new Set<Socket>();
   #server: Server | undefined;
 
-  private constructor(engine: string) {
+  private constructor(engine: string, refused?: RegExp) {
     this.#engine = engine;
+    this.#refused = refused;
   }
 
-  /** @param host of an engine on a socket, as DOCKER_HOST takes it */
-  static async to(host: string): Promise<Door> {
-    const door = new Door(host.slice('unix://'.length));
+  /**
+   * @param host of an engine on a socket, as DOCKER_HOST takes it
+   * @param refused the first line of requests that are answered with 403 here
+   */
+  static async to(host: string, refused?: RegExp): Promise<Door> {
+    const door = new Door(host.slice('unix://'.length), refused);
     await door.open();
     return door;
   }
@@ -35,11 +44,21 @@ export class Door implements AsyncDisposable {
         [engine, caller],
       ] as const) {
         this.#open.add(from);
-        from.pipe(to);
         from.on('error', () => to.destroy()).on('close', () => this.#open.delete(from));
       }
+      caller.pipe(this.#judge(caller)).pipe(engine);
+      engine.pipe(caller);
     });
     await once(this.#server.listen(this.#socket), 'listening');
+  }
+
+  #judge(caller: Socket): Transform {
+    return new Transform({
+      transform: (chunk: Buffer, _encoding, pass) => {
+        if (this.#refused?.test(chunk.toString('latin1'))) caller.end(REFUSAL);
+        else pass(null, chunk);
+      },
+    });
   }
 
   async shut(): Promise<void> {
