@@ -13,9 +13,7 @@ import { runProbes } from './run-probes.js';
 import type { Target } from './scene.js';
 import { newSecret } from './secrets.js';
 
-const { values } = parseArgs({
-  options: { json: { type: 'boolean' }, only: { type: 'string' }, url: { type: 'string' } },
-});
+const { values } = readArguments();
 const chosen = choose(values.only);
 const { target, stop } = values.url === undefined ? await ownBay() : runningBay(values.url);
 const onResult = values.json ? undefined : (result: Result) => process.stdout.write(`${line(result)}\n`);
@@ -26,6 +24,15 @@ try {
   process.exitCode = exitCode;
 } finally {
   await stop();
+}
+
+function readArguments() {
+  try {
+    return parseArgs({ options: { json: { type: 'boolean' }, only: { type: 'string' }, url: { type: 'string' } } });
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}; there are --json, --only NAME,… and --url URL\n`);
+    process.exit(2);
+  }
 }
 
 function choose(only: string | undefined) {

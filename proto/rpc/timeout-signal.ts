@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /**
  * A signal that aborts after a time with a TimeoutError, or with any of the others before, with its reason. The timer keeps
  * no process alive, and the signal itself.
@@ -11,6 +13,7 @@ export function timeoutSignal(timeoutMs: number, ...others: readonly (AbortSigna
   for (const other of others) {
     if (!other) continue;
     if (other.aborted) return other;
+    setMaxListeners(0, other); // many waits of one caller are no leak: each lets go at its own end
     other.addEventListener('abort', () => controller.abort(other.reason), { once: true, signal });
   }
   const late = () => controller.abort(new DOMException(`${timeoutMs} ms are over`, 'TimeoutError'));

@@ -17,5 +17,7 @@ export interface Engine extends FoundEngine {
 
 /** The engine of this kind that answers, or undefined. */
 export function findEngine(kind: EngineKind): Promise<FoundEngine | undefined>;
+/** The same; one of our own goes on until this process ends, whoever else is done with it. */
+export function keepFoundEngine(kind: EngineKind): Promise<FoundEngine | undefined>;
 /** The engine that answers, or one of our own; rejects with the remedy where none can be had. */
 export function ensureEngine(kind: EngineKind): Promise<Engine>;

@@ -47,6 +47,21 @@ export async function findEngine(kind) {
 }
 
 /**
+ * The engine of this kind that answers, or undefined. One of our own goes on until this process ends, whoever else is done
+ * with it.
+ *
+ * @param {EngineKind} kind
+ */
+export async function keepFoundEngine(kind) {
+  const found = await findEngine(kind);
+  const place = placeOf(kind);
+  if (found?.socketPath !== place.socket) return found;
+  // Of another user's engine there is no claim to be had: whoever started this process keeps it.
+  await claimEngine(place).catch(() => undefined);
+  return (await versionAt(place.socket)) && found; // it may have ended before it was claimed
+}
+
+/**
  * The engine that answers, or one of our own, whose programs are installed first where that is possible. Call stop() when
  * it is no longer needed: the last one to do so, or to die, ends an engine of ours.
  *

@@ -1,4 +1,4 @@
-import { findEngine as findSocket, type EngineKind as SocketKind } from '../../../../scripts/lib/engines.mjs';
+import { keepFoundEngine, type EngineKind as SocketKind } from '../../../../scripts/lib/engines.mjs';
 import { findEngine } from '../engine.js';
 import { findImage } from '../image.js';
 import type { EngineMode } from '../options.js';
@@ -46,7 +46,7 @@ export async function testEngines(): Promise<{ found: TestEngine[]; missing: Mis
 async function look(title: string): Promise<TestEngine | MissingEngine> {
   const engine = ALL[title];
   if (!engine) return { title, why: `is none of ${Object.keys(ALL).join(', ')}` };
-  const socket = await findSocket(engine.socket);
+  const socket = await keepFoundEngine(engine.socket);
   if (!socket) return { title, why: 'no such engine answers here' };
   const { host } = socket;
   const kind = engine.socket === 'docker' ? 'docker' : 'podman';
