@@ -63,6 +63,7 @@ async function main(config: Config): Promise<void> {
   const store = openStore(config, log);
   const key = readDeploymentKey(config.stateDir);
   const driver = await createDriver({ config, log, deploymentId: store.deploymentId, key, root: ROOT });
+  await refuseShipsOfOthers({ store, driver }); // before the machine is changed for this one
   const report = await driver.check(AbortSignal.timeout(CHECK_TIMEOUT_MS));
   const metrics = new Metrics();
   const ships = openShips({
@@ -75,7 +76,6 @@ async function main(config: Config): Promise<void> {
     metrics,
     settings: toSettings(config),
   });
-  await refuseShipsOfOthers(ships.deps);
   await ships.reconciler.tick();
 
   const ending = new AbortController();

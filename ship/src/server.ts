@@ -74,7 +74,7 @@ async function makePassable(folder: string): Promise<void> {
   await chmod(folder, 0o711);
 }
 
-/** Without a host Node has no address to judge, for which it would compile an expression (4 ms of a start). */
+/** IPv6 too, where the ship has it. Named by no host, so that Node compiles no expression to judge one (4 ms of a start). */
 const EVERY_ADDRESS = '0.0.0.0';
 
 function toServerAddress(listen: AgentConfig['listen']): { address: string; credentials?: ServerCredentials } {

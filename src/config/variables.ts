@@ -176,7 +176,7 @@ export const VARIABLES = {
     read: (text) => text,
     byDefault: 'shipyard',
     fallback: 'shipyard',
-    doc: 'Network of ships, made where it is missing. Not used by `local`. Bays of other databases share it only with the same `SHIP_NETWORK` and `SHIP_NETWORK_ALLOW`; otherwise they do not start.',
+    doc: 'Network of ships, made where it is missing. Not used by `local`. Bays of other databases share it only where all run on the machine, with the same `SHIP_NETWORK` and `SHIP_NETWORK_ALLOW`; otherwise they do not start until it is removed (`docker network rm`).',
   }),
   DOCKER_HOST: variable({
     read: (text) => text,

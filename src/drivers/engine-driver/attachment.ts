@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import path from 'node:path';
+import { readFileSync } from 'node:fs';
 import type { Engine } from './engine.js';
 import type { ShipNetwork } from './network.js';
 import type { NetworkPolicy } from './network-policy.js';
@@ -23,24 +22,34 @@ export function attachmentFor(
   place: {
     readonly engine: Pick<Engine, 'kind' | 'defaultRuntime'>;
     readonly policy: Pick<NetworkPolicy, 'network'>;
-    readonly shipNetwork: Pick<ShipNetwork, 'bridge' | 'incarnation'>;
+    readonly shipNetwork: Pick<ShipNetwork, 'bridge' | 'incarnation' | 'ipv6'>;
   },
   { mode, runtime }: Pick<EngineDriverOptions, 'mode' | 'runtime'>,
-  interfaces?: string,
+  routes?: string,
 ): Attachment {
   const { engine, policy, shipNetwork } = place;
   if (policy.network === 'none') return 'none';
-  if (isOnHost(mode) && !isBridgeHere(shipNetwork, interfaces)) return 'port';
-  const sees = SEES_NEW_INTERFACES.test(runtime ?? engine.defaultRuntime ?? '');
-  return engine.kind === 'docker' && sees ? 'late' : 'address'; // Podman puts no container that has no network on one
+  if (isOnHost(mode) && !isBridgeHere(shipNetwork, routes)) return 'port';
+  if (engine.kind !== 'docker') return 'address'; // Podman puts no container that has no network on one
+  if (shipNetwork.ipv6) return 'address'; // Docker switches it on for an interface that comes late, whatever was set before
+  return SEES_NEW_INTERFACES.test(runtime ?? engine.defaultRuntime ?? '') ? 'late' : 'address';
 }
 
 /**
- * Whether a network's bridge is an interface here, so that this process reaches what is on it. Docker calls it after the
+ * Whether what is on a network is reached over its bridge, which is an interface here then. Docker calls it after the
  * network's id, which no other network anywhere has. Other names say nothing: Podman's repeat on every machine, and an
  * engine without root, or in a virtual machine, has interfaces of its own.
+ *
+ * @param routes a file as the kernel writes it: a line for each IPv4 route, with the interface first
  */
-const isBridgeHere = (
+function isBridgeHere(
   { bridge, incarnation }: Pick<ShipNetwork, 'bridge' | 'incarnation'>,
-  interfaces = '/sys/class/net',
-): boolean => bridge === `br-${incarnation.slice(0, 12)}` && existsSync(path.join(interfaces, bridge));
+  routes = '/proc/self/net/route',
+): boolean {
+  if (bridge !== `br-${incarnation.slice(0, 12)}`) return false;
+  try {
+    return readFileSync(routes, 'utf8').includes(`\n${bridge}\t`);
+  } catch {
+    return false; // no Linux
+  }
+}

@@ -85,24 +85,105 @@ function over(engine: TestEngine): void {
   );
 
   if (kindOf(engine.mode) === 'docker')
-    does('starts ships also on an engine that puts no running container on a network', async () => {
-      const warnings: string[] = [];
-      const logger = { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) };
-      await using door = await Door.to(engine.host, /^POST [^ ]*\/networks\/none\/disconnect/);
-      const refusing = new EngineShips({ ...engine, host: door.host }, { logger });
-      try {
-        for (const id of ['first', 'second']) {
-          const ship = await refusing.start(refusing.ship(id));
-          const endpoint = refusing.driver.endpoint(ship.handle);
-          expect(endpoint).toMatchObject({ host: ship.started.ipAddress });
-          expect(await runIn(endpoint, CONFORMANCE_TOKEN, 'echo up')).toMatchObject({ stdout: 'up\n' });
-          await refusing.driver.stop(ship, { signal: soon() });
+    describe('puts ships on their network while their agents start, and', () => {
+      /** Ships of an engine whose calls somebody sees first, by their first lines. */
+      const behind = async (
+        passes: (line: string, ships: EngineShips) => boolean | Promise<boolean>,
+        use: (ships: EngineShips, warnings: readonly string[]) => Promise<void>,
+      ) => {
+        const warnings: string[] = [];
+        const logger = { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) };
+        await using door = await Door.to(engine.host, (line) => passes(line, judged));
+        const judged: EngineShips = new EngineShips({ ...engine, host: door.host }, { logger });
+        try {
+          await judged.driver.check(soon());
+          await use(judged, warnings);
+        } finally {
+          await judged[Symbol.asyncDispose]();
         }
-      } finally {
-        await refusing[Symbol.asyncDispose]();
-      }
-      expect(warnings).toEqual([expect.stringMatching(/does not put running ships on their network/)]);
+      };
+      const isConnect = (line: string) => /^POST [^ ]*\/networks\/[^/]+\/connect/.test(line);
+
+      does('starts them with it where the engine does not', () =>
+        behind(
+          (line) => !/^POST [^ ]*\/networks\/none\/disconnect/.test(line),
+          async (refusing, warnings) => {
+            for (const id of ['first', 'second', 'third', 'fourth']) {
+              const ship = await refusing.start(refusing.ship(id));
+              const endpoint = refusing.driver.endpoint(ship.handle);
+              expect(endpoint).toMatchObject({ host: ship.started.ipAddress });
+              expect(await runIn(endpoint, CONFORMANCE_TOKEN, 'echo up')).toMatchObject({ stdout: 'up\n' });
+              await refusing.driver.stop(ship, { signal: soon() });
+            }
+            expect(warnings).toEqual([expect.stringMatching(/does not put running ships on their network/)]);
+          },
+        ),
+      );
+
+      does('says that it may pass where a container is gone before', () =>
+        behind(
+          async (line, { options }) => {
+            if (isConnect(line)) {
+              const { docker } = await ships.engine();
+              await docker.getContainer(containerName(options.deploymentId, { id: 'gone', incarnation: 1 })).remove({
+                force: true,
+              });
+            }
+            return true;
+          },
+          async (judged) => {
+            await expect(judged.start(judged.ship('gone'))).rejects.toMatchObject({ reason: 'SHIP_START_FAILED' });
+          },
+        ),
+      );
+
+      does('never puts them on another network of the same name', () => {
+        let remade = false;
+        return behind(
+          async (line, { options }) => {
+            if (isConnect(line) && !remade) {
+              remade = true;
+              const { docker } = await ships.engine();
+              await docker.getNetwork(options.network).remove();
+              await docker.createNetwork({ Name: options.network, Driver: 'bridge' });
+            }
+            return true;
+          },
+          async (judged) => {
+            await expect(judged.start(judged.ship('moved'))).rejects.toMatchObject({ reason: 'DRIVER_UNAVAILABLE' });
+            await judged.start(judged.ship('moved'));
+          },
+        );
+      });
     });
+
+  does('finds a network that is configured by its id', async () => {
+    const { docker, rootless, kind } = await ships.engine();
+    if (rootless || kind === 'podman') return; // whose ids are made of names
+    const { Id } = (await docker.getNetwork(ships.options.network).inspect()) as { Id: string };
+    const driver = ships.anotherDriver({ network: Id.slice(0, 12) });
+    const ship = await ships.start(ships.ship('by-id'), driver);
+    expect(ship.started.ipAddress).toMatch(/^\d+\./);
+    expect((await driver.list()).find(({ shipId }) => shipId === 'by-id')?.handle).toHaveProperty('endpoint');
+    await driver.stop(ship, { signal: soon() });
+  });
+
+  does('gives ships no IPv6, whatever their network has', async () => {
+    const { docker, rootless } = await ships.engine();
+    if (rootless) return;
+    const both = new EngineShips(engine);
+    const Name = both.options.network;
+    const IPAM = { Config: [{ Subnet: 'fd5a:5a5a::/64' }] };
+    await docker.createNetwork({ Name, Driver: 'bridge', EnableIPv6: true, IPAM });
+    try {
+      const ship = await both.start(both.ship('four'));
+      const endpoint = both.driver.endpoint(ship.handle);
+      const { stdout } = await runIn(endpoint, CONFORMANCE_TOKEN, 'cat /proc/net/if_inet6; echo none');
+      expect(stdout).toBe('none\n');
+    } finally {
+      await both[Symbol.asyncDispose]();
+    }
+  });
 
   does('keeps the folder of all ships to Bay', async () => {
     expect(statSync(ships.options.shipDataDir).mode & 0o777).toBe(0o700);

@@ -15,12 +15,13 @@ const NO_NETWORK = 'none';
  * network (a resolver, rules for it, a pair of interfaces), and starts its process only then: so that time is the agent's,
  * who needs no network until Bay dials.
  *
- * @throws LateJoinRefused; StatusError SHIP_START_FAILED where the container has ended; the engine's error where it does not
- *   answer, or the network is gone
+ * @param networkId and no name, which may be that of another network by now, without a filter
+ * @throws LateJoinRefused; StatusError SHIP_START_FAILED where the container has ended, DRIVER_UNAVAILABLE where the network
+ *   is gone; the engine's error where it does not answer
  */
 export async function joinLate(
   engine: Engine,
-  { containerId, network }: { readonly containerId: string; readonly network: string },
+  { containerId, networkId }: { readonly containerId: string; readonly networkId: string },
   signal: AbortSignal,
 ): Promise<void> {
   const call = (name: string, act: 'connect' | 'disconnect') =>
@@ -33,13 +34,16 @@ export async function joinLate(
     });
   try {
     await call(NO_NETWORK, 'disconnect');
-    await call(network, 'connect');
+    await call(networkId, 'connect');
   } catch (error) {
     signal.throwIfAborted();
-    if (statusOf(error) === undefined || isNotThere(error)) throw error;
+    if (statusOf(error) === undefined) throw error;
     const found = await findContainer(engine, containerId, signal);
-    if (found?.State.Running) throw new LateJoinRefused(engineTrouble(error), { cause: error });
-    const end = found ? `its container ended with exit code ${found.State.ExitCode}` : 'its container is gone';
-    throw new StatusError('SHIP_START_FAILED', end);
+    if (!found) throw new StatusError('SHIP_START_FAILED', 'its container is gone');
+    if (!found.State.Running)
+      throw new StatusError('SHIP_START_FAILED', `its container ended with exit code ${found.State.ExitCode}`);
+    if (isNotThere(error))
+      throw new StatusError('DRIVER_UNAVAILABLE', 'the network of ships went away', { cause: error });
+    throw new LateJoinRefused(engineTrouble(error), { cause: error });
   }
 }

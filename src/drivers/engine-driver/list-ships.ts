@@ -7,7 +7,7 @@ import { INSIDE } from '../inside.js';
 import { LABEL, shipLabels, withLabels } from './labels.js';
 import type { EngineDriverOptions } from './options.js';
 import { removeContainer } from './remove-container.js';
-import { shipEndpoint } from './ship-endpoint.js';
+import { addressOn, shipEndpoint } from './ship-endpoint.js';
 
 /** Every ship of this deployment that lives, also one whose start was interrupted. */
 export async function listShips(engine: Engine, options: EngineDriverOptions): Promise<FoundShip[]> {
@@ -61,7 +61,7 @@ function toFoundShip(container: ContainerInfo, options: EngineDriverOptions): Fo
   const publishedPort = Ports?.find(
     ({ PrivatePort, PublicPort }) => PrivatePort === INSIDE.port && PublicPort,
   )?.PublicPort;
-  const address = NetworkSettings?.Networks?.[options.network]?.IPAddress;
+  const address = addressOn(options.network, NetworkSettings?.Networks);
   const endpoint = shipEndpoint(
     shipId,
     { ...(publishedPort ? { publishedPort } : {}), ...(address ? { address } : {}) },

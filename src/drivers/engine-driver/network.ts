@@ -11,6 +11,8 @@ export interface ShipNetwork {
   readonly incarnation: string;
   /** The bridge's interface on the engine's machine. */
   readonly bridge: string;
+  /** Whether it has IPv6 as well. */
+  readonly ipv6: boolean;
   /** IPv4 networks of it, and the machine's own address in each. */
   readonly subnets: readonly string[];
   readonly gateways: readonly string[];
@@ -82,6 +84,10 @@ export async function listMembers(engine: Engine, network: ShipNetwork, signal: 
     .filter(({ address }) => address !== '');
 }
 
+/** Whether a network is the one that is configured, by its name or by its id. */
+export const isWanted = (wanted: string, { name, id }: { readonly name: string; readonly id: string }): boolean =>
+  name === wanted || (/^[0-9a-f]{12,64}$/.test(wanted) && id.startsWith(wanted));
+
 /** All networks of the engine. */
 export async function listNetworks(
   engine: Engine,
@@ -106,6 +112,7 @@ interface DockerNetwork {
   readonly Id: string;
   readonly Name: string;
   readonly Driver: string;
+  readonly EnableIPv6?: boolean;
   readonly Options?: Readonly<Record<string, string>> | null;
   readonly IPAM?: { readonly Config?: readonly { readonly Subnet?: string; readonly Gateway?: string }[] | null };
 }
@@ -117,17 +124,19 @@ interface PodmanNetwork {
   readonly created: string;
   readonly driver: string;
   readonly network_interface?: string;
+  readonly ipv6_enabled?: boolean;
   readonly subnets?: readonly { readonly subnet: string; readonly gateway?: string }[] | null;
 }
 
 type FoundNetwork = ShipNetwork & { readonly driver: string };
 
-function fromDocker({ Id, Name, Driver, Options, IPAM }: DockerNetwork): FoundNetwork {
+function fromDocker({ Id, Name, Driver, EnableIPv6 = false, Options, IPAM }: DockerNetwork): FoundNetwork {
   const ranges = (IPAM?.Config ?? []).filter(({ Subnet }) => Subnet?.includes('.'));
   return {
     name: Name,
     incarnation: Id,
     driver: Driver,
+    ipv6: EnableIPv6,
     bridge: Options?.['com.docker.network.bridge.name'] ?? `br-${Id.slice(0, 12)}`,
     subnets: ranges.map(({ Subnet }) => Subnet ?? ''),
     gateways: ranges.flatMap(({ Gateway }) => (Gateway ? [Gateway] : [])),
@@ -140,6 +149,7 @@ function fromPodman({
   created,
   driver,
   network_interface: bridge = '',
+  ipv6_enabled: ipv6 = false,
   subnets,
 }: PodmanNetwork): FoundNetwork {
   const ranges = (subnets ?? []).filter(({ subnet }) => subnet.includes('.'));
@@ -147,6 +157,7 @@ function fromPodman({
     name,
     incarnation: `${id} ${created}`,
     driver,
+    ipv6,
     bridge,
     subnets: ranges.map(({ subnet }) => subnet),
     gateways: ranges.flatMap(({ gateway }) => (gateway ? [gateway] : [])),

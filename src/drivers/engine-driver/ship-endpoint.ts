@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { Endpoint } from '../driver.js';
 import { INSIDE, SOCKET_BELOW_DATA } from '../inside.js';
+import { isWanted } from './network.js';
 import type { EngineDriverOptions } from './options.js';
 
 /** As the engine tells it when it inspects or lists a container. */
@@ -10,6 +11,14 @@ export interface ContainerAddresses {
   /** On the network of ships. */
   readonly address?: string;
 }
+
+/** A container's address on the network of ships. */
+export const addressOn = (
+  network: string,
+  networks: Readonly<Record<string, { readonly IPAddress: string; readonly NetworkID: string }>> = {},
+): string | undefined =>
+  Object.entries(networks).find(([name, { NetworkID: id }]) => isWanted(network, { name, id }))?.[1].IPAddress ||
+  undefined;
 
 /** Where Bay dials a ship's agent; undefined where the engine has not given it an address. */
 export function shipEndpoint(

@@ -6,6 +6,7 @@ import { stopwatch } from '../../telemetry/stopwatch.js';
 import type { Endpoint, StartedShip, StartOptions } from '../driver.js';
 import { environmentInside } from '../authorities.js';
 import { agentConfigFor } from './agent-config.js';
+import type { Attachment } from './attachment.js';
 import { agentReady } from '../agent-ready.js';
 import { attachToContainer, type AttachedContainer } from './attach-container.js';
 import { containerFor, isolationOf } from './container-spec.js';
@@ -21,7 +22,7 @@ import { containerName, LABEL } from './labels.js';
 import type { EngineDriverOptions } from './options.js';
 import { readLogs } from './read-logs.js';
 import { removeContainer } from './remove-container.js';
-import { shipEndpoint } from './ship-endpoint.js';
+import { addressOn, shipEndpoint } from './ship-endpoint.js';
 import type { ShipHandle } from './ship-handle.js';
 
 export interface StartShipDeps {
@@ -44,18 +45,24 @@ export async function startShip(deps: StartShipDeps, ship: Ship, start: StartOpt
     return await tryToStart(deps, ship, start);
   } catch (error) {
     if (!(error instanceof LateJoinRefused)) throw error;
-    deps.setup.network.refusesLate(error.message);
-    return tryToStart(deps, ship, start);
+    const started = await tryToStart(deps, ship, start, 'address');
+    deps.setup.network.joinedLate({ refusal: error.message }); // where that fails too, the engine has another trouble
+    return started;
   }
 }
 
-async function tryToStart(deps: StartShipDeps, ship: Ship, start: StartOptions): Promise<StartedShip> {
+async function tryToStart(
+  deps: StartShipDeps,
+  ship: Ship,
+  start: StartOptions,
+  wanted?: Attachment,
+): Promise<StartedShip> {
   const { signal } = start;
   signal.throwIfAborted();
   const { engine } = deps.setup;
   const name = containerName(deps.options.deploymentId, ship);
   try {
-    return await begin(deps, ship, start);
+    return await begin(deps, ship, start, wanted);
   } catch (error) {
     const failure = await toStartError(deps, ship, error, signal);
     await removeContainer(engine, name, bounded(undefined, AFTER_MS)).catch((left: unknown) =>
@@ -65,7 +72,12 @@ async function tryToStart(deps: StartShipDeps, ship: Ship, start: StartOptions):
   }
 }
 
-async function begin(deps: StartShipDeps, ship: Ship, start: StartOptions): Promise<StartedShip> {
+async function begin(
+  deps: StartShipDeps,
+  ship: Ship,
+  start: StartOptions,
+  wanted: Attachment | undefined,
+): Promise<StartedShip> {
   const { signal } = start;
   const { options, setup } = deps;
   const { engine, policy } = setup;
@@ -75,7 +87,7 @@ async function begin(deps: StartShipDeps, ship: Ship, start: StartOptions): Prom
     setup.network.ensure(signal),
   ]);
   const dataOnMachine = setup.dataOnMachine(ship.id);
-  const { attachment } = setup.network;
+  const attachment = wanted ?? setup.network.attachment;
   const spec = containerFor(ship, { engine, policy, imageId: image.id, dataOnMachine, attachment }, options);
   const removeBeside = () => removeEmptyFolder(dataPathsOf(options.shipDataDir, ship.id).root);
   const making = { engine, log: options.logger, removeBeside };
@@ -88,20 +100,29 @@ async function begin(deps: StartShipDeps, ship: Ship, start: StartOptions): Prom
   try {
     await container.start({ abortSignal: bounded(signal) });
     const startMs = lap();
-    if (attachment === 'late') await joinLate(engine, { containerId: container.id, network: options.network }, signal);
-    const joinMs = lap();
+    if (attachment === 'late') {
+      await joinLate(engine, { containerId: container.id, networkId: setup.network.incarnation }, signal);
+      setup.network.joinedLate();
+    }
+    const joinMs = attachment === 'late' ? lap() : undefined;
     const found = await findContainer(engine, container.id, signal);
     const endpoint = found && endpointOf(found, ship.id, options);
     if (!endpoint) throw new StatusError('SHIP_START_FAILED', found ? endOf(found) : 'its container is gone');
-    await untilReady(deps, attached, { endpoint, behindProxy: attachment === 'port' }, signal);
+    await untilReady(deps, attached, { endpoint, behindProxy: attachment === 'port' }, signal).catch(
+      (error: unknown) => {
+        if (signal.aborted)
+          options.logger.warn({ shipId: ship.id, endpoint }, 'no agent answered there until the start was given up');
+        throw error;
+      },
+    );
     const handle: ShipHandle = { containerId: container.id, endpoint };
-    const address = addressOf(found, options.network);
+    const address = addressOn(options.network, found.NetworkSettings.Networks);
     return {
       handle: { ...handle },
       isolation: isolationOf(ship, setup, options),
       containerId: container.id,
       ...(address ? { ipAddress: address } : {}),
-      phasesMs: { create: createMs, start: startMs, join: joinMs, listen: lap() },
+      phasesMs: { create: createMs, start: startMs, ...(joinMs === undefined ? {} : { join: joinMs }), listen: lap() },
     };
   } finally {
     attached.detach();
@@ -130,13 +151,10 @@ async function untilReady(
 
 function endpointOf(found: ContainerInspectInfo, shipId: string, options: EngineDriverOptions): Endpoint | undefined {
   const published = found.NetworkSettings.Ports?.[`${INSIDE.port}/tcp`]?.[0]?.HostPort;
-  const address = addressOf(found, options.network);
+  const address = addressOn(options.network, found.NetworkSettings.Networks);
   const addresses = { ...(published ? { publishedPort: Number(published) } : {}), ...(address ? { address } : {}) };
   return shipEndpoint(shipId, addresses, options, found.Config.Labels[LABEL.network]);
 }
-
-const addressOf = (found: ContainerInspectInfo, network: string): string | undefined =>
-  found.NetworkSettings.Networks[network]?.IPAddress || undefined;
 
 const endOf = ({ State }: ContainerInspectInfo): string =>
   State.Running ? 'the engine gave it no address' : `its container ended with exit code ${State.ExitCode}`;

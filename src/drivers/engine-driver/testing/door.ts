@@ -5,29 +5,31 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Transform } from 'node:stream';
 
+type Judge = (line: string) => boolean | Promise<boolean>;
+
 const REFUSAL =
   'HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\ncontent-length: 22\r\nconnection: close\r\n\r\n{"message":"not here"}';
 
 /** Another socket of an engine, which can be shut: so the engine is away for one driver alone. */
 export class Door implements AsyncDisposable {
   readonly #engine: string;
-  readonly #refused: RegExp | undefined;
+  readonly #passes: Judge;
   readonly #folder = mkdtempSync(path.join(tmpdir(), 'sd-'));
   readonly #socket = path.join(this.#folder, 'engine.sock');
   readonly #open = new Set<Socket>();
   #server: Server | undefined;
 
-  private constructor(engine: string, refused?: RegExp) {
+  private constructor(engine: string, passes: Judge) {
     this.#engine = engine;
-    this.#refused = refused;
+    this.#passes = passes;
   }
 
   /**
    * @param host of an engine on a socket, as DOCKER_HOST takes it
-   * @param refused the first line of requests that are answered with 403 here
+   * @param passes which requests do, by their first line; others are answered with 403 here
    */
-  static async to(host: string, refused?: RegExp): Promise<Door> {
-    const door = new Door(host.slice('unix://'.length), refused);
+  static async to(host: string, passes: Judge = () => true): Promise<Door> {
+    const door = new Door(host.slice('unix://'.length), passes);
     await door.open();
     return door;
   }
@@ -55,8 +57,8 @@ export class Door implements AsyncDisposable {
   #judge(caller: Socket): Transform {
     return new Transform({
       transform: (chunk: Buffer, _encoding, pass) => {
-        if (this.#refused?.test(chunk.toString('latin1'))) caller.end(REFUSAL);
-        else pass(null, chunk);
+        const [line = ''] = chunk.toString('latin1').split('\r\n', 1);
+        void (async () => ((await this.#passes(line)) ? pass(null, chunk) : caller.end(REFUSAL)))();
       },
     });
   }
