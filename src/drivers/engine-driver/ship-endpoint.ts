@@ -12,13 +12,14 @@ export interface ContainerAddresses {
   readonly address?: string;
 }
 
+/** What engines tell of the networks of a container, by their names; Podman tells null where it has none. */
+type Networks = Readonly<Record<string, { readonly IPAddress: string; readonly NetworkID: string }>> | null;
+
 /** A container's address on the network of ships. */
-export const addressOn = (
-  network: string,
-  networks: Readonly<Record<string, { readonly IPAddress: string; readonly NetworkID: string }>> = {},
-): string | undefined =>
-  Object.entries(networks).find(([name, { NetworkID: id }]) => isWanted(network, { name, id }))?.[1].IPAddress ||
-  undefined;
+export function addressOn(network: string, networks: Networks | undefined): string | undefined {
+  const found = Object.entries(networks ?? {}).find(([name, { NetworkID: id }]) => isWanted(network, { name, id }));
+  return found?.[1].IPAddress || undefined;
+}
 
 /** Where Bay dials a ship's agent; undefined where the engine has not given it an address. */
 export function shipEndpoint(
