@@ -9,6 +9,7 @@ import { testShip } from '../../testing/test-ship.js';
 import { bounded, findEngine, type Engine } from '../engine.js';
 import { createEngineDriver, type EngineDriverOptions } from '../index.js';
 import { LABEL, withLabels } from '../labels.js';
+import { removeContainer } from '../remove-container.js';
 import { removeFilters } from './filters-of.js';
 import { TEST_IMAGE, type TestEngine } from './test-engines.js';
 import { kindOf } from '../options.js';
@@ -68,7 +69,7 @@ export class EngineShips {
     const { docker } = engine;
     const filters = withLabels({ [LABEL.deployment]: this.options.deploymentId });
     const containers = await docker.listContainers({ all: true, filters, abortSignal: bounded() });
-    await Promise.all(containers.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true })));
+    await Promise.all(containers.map(({ Id }) => removeContainer(engine, Id, bounded()))); // helpers go by themselves
     for (const id of this.#data) await this.driver.removeData(id);
     for (const driver of this.#drivers) await driver.close?.();
     const network = docker.getNetwork(this.options.network);
