@@ -13,7 +13,7 @@ export function timeoutSignal(timeoutMs: number, ...others: readonly (AbortSigna
   for (const other of others) {
     if (!other) continue;
     if (other.aborted) return other;
-    setMaxListeners(0, other); // many waits of one caller are no leak: each lets go at its own end
+    setMaxListeners(0, other); // many waits of one caller are no leak: each lets go when its time is over
     other.addEventListener('abort', () => controller.abort(other.reason), { once: true, signal });
   }
   const late = () => controller.abort(new DOMException(`${timeoutMs} ms are over`, 'TimeoutError'));

@@ -77,10 +77,15 @@ async function makePassable(folder: string): Promise<void> {
 /** IPv6 too, where the ship has it. Named by no host, so that Node compiles no expression to judge one (4 ms of a start). */
 const EVERY_ADDRESS = '0.0.0.0';
 
+function nameOf(host: string): string {
+  if (host === EVERY_ADDRESS) return '';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
 function toServerAddress(listen: AgentConfig['listen']): { address: string; credentials?: ServerCredentials } {
   if (listen.kind === 'unix') return { address: `unix:${listen.path}` };
   const { host, port, tls } = listen;
-  const address = host === EVERY_ADDRESS ? `:${port}` : `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const address = `${nameOf(host)}:${port}`;
   if (!tls) return { address };
   const [cert_chain, private_key, ca] = [tls.certPem, tls.keyPem, tls.caPem].map((pem) => Buffer.from(pem));
   return {

@@ -39,6 +39,12 @@ describe('agentReady', () => {
     await agentReady(at(port), AbortSignal.timeout(10_000), { behindProxy: true });
   });
 
+  it('answers for one that has taken a connection, where nothing stands between', async () => {
+    const { server, port } = await proxy();
+    servers.push(server);
+    await agentReady(at(port), AbortSignal.timeout(10_000));
+  });
+
   it('does not take a proxy for the agent behind it', async () => {
     const { server, port, taken } = await proxy();
     let ready = false;

@@ -39,6 +39,7 @@ export async function agentReady(
   }
 }
 
+/** Waits for a sign that was given since the last wait, or for a time. */
 class Sign {
   #given = false;
   #wake: () => void = () => undefined;

@@ -16,6 +16,7 @@ describe('how a ship comes to its network', () => {
     engine: docker,
     policy: { network: 'internet' },
     shipNetwork: { bridge: 'br-0123456789ab', incarnation: id, ipv6: false },
+    late: true,
   } as const;
   const from = (given: Partial<Parameters<typeof attachmentFor>[0]>, options: Parameters<typeof attachmentFor>[1]) =>
     attachmentFor({ ...place, ...given }, options, routes);
@@ -43,6 +44,10 @@ describe('how a ship comes to its network', () => {
 
   it('is with its container, where that is to have no IPv6 and its network has', () => {
     expect(from({ shipNetwork: { ...place.shipNetwork, ipv6: true } }, { mode: 'docker-host' })).toBe('address');
+  });
+
+  it('is with its container, where the engine does not do it later', () => {
+    expect(from({ late: false }, { mode: 'docker-host' })).toBe('address');
   });
 
   it('is never, where ships have none', () => {

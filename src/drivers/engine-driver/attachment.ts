@@ -23,16 +23,18 @@ export function attachmentFor(
     readonly engine: Pick<Engine, 'kind' | 'defaultRuntime'>;
     readonly policy: Pick<NetworkPolicy, 'network'>;
     readonly shipNetwork: Pick<ShipNetwork, 'bridge' | 'incarnation' | 'ipv6'>;
+    /** Whether the engine may be asked to put a ship on its network late. */
+    readonly late: boolean;
   },
   { mode, runtime }: Pick<EngineDriverOptions, 'mode' | 'runtime'>,
   routes?: string,
 ): Attachment {
-  const { engine, policy, shipNetwork } = place;
+  const { engine, policy, shipNetwork, late } = place;
   if (policy.network === 'none') return 'none';
   if (isOnHost(mode) && !isBridgeHere(shipNetwork, routes)) return 'port';
   if (engine.kind !== 'docker') return 'address'; // Podman puts no container that has no network on one
   if (shipNetwork.ipv6) return 'address'; // Docker switches it on for an interface that comes late, whatever was set before
-  return SEES_NEW_INTERFACES.test(runtime ?? engine.defaultRuntime ?? '') ? 'late' : 'address';
+  return late && SEES_NEW_INTERFACES.test(runtime ?? engine.defaultRuntime ?? '') ? 'late' : 'address';
 }
 
 /**

@@ -13,8 +13,6 @@ import { containerName } from './labels.js';
 import { Door } from './testing/door.js';
 import { EngineShips } from './testing/engine-ships.js';
 import { filtersOf } from './testing/filters-of.js';
-import { kindOf } from './options.js';
-import { silentLog } from '../../telemetry/log.js';
 import { testEngines, type TestEngine } from './testing/test-engines.js';
 
 const { found, missing } = await testEngines();
@@ -67,106 +65,6 @@ function over(engine: TestEngine): void {
       });
     },
   );
-
-  does(
-    'opens a port of the machine, on 127.0.0.1, only where it does not reach ships at their own addresses',
-    async () => {
-      const { kind, rootless } = await ships.engine();
-      await using('reached', async (ship) => {
-        const endpoint = ships.driver.endpoint(ship.handle);
-        if (endpoint.kind !== 'tcp') return; // it has no network
-        const { NetworkSettings } = await (await container(ship)).inspect();
-        const bound = Object.values(NetworkSettings.Ports).flatMap((bindings) => bindings ?? []);
-        if (kind === 'docker' && !rootless) expect(endpoint.host).toBe(ship.started.ipAddress);
-        const port = { HostIp: '127.0.0.1', HostPort: String(endpoint.port) };
-        expect(bound).toEqual(endpoint.host === port.HostIp ? [port] : []);
-      });
-    },
-  );
-
-  if (kindOf(engine.mode) === 'docker')
-    describe('puts ships on their network while their agents start, and', () => {
-      /** Ships of an engine whose calls somebody sees first, by their first lines. */
-      const behind = async (
-        passes: (line: string, ships: EngineShips) => boolean | Promise<boolean>,
-        use: (ships: EngineShips, warnings: readonly string[]) => Promise<void>,
-      ) => {
-        const warnings: string[] = [];
-        const logger = { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) };
-        await using door = await Door.to(engine.host, (line) => passes(line, judged));
-        const judged: EngineShips = new EngineShips({ ...engine, host: door.host }, { logger });
-        try {
-          await judged.driver.check(soon());
-          await use(judged, warnings);
-        } finally {
-          await judged[Symbol.asyncDispose]();
-        }
-      };
-      const isConnect = (line: string) => /^POST [^ ]*\/networks\/[^/]+\/connect/.test(line);
-
-      does('starts them with it where the engine does not', () =>
-        behind(
-          (line) => !/^POST [^ ]*\/networks\/none\/disconnect/.test(line),
-          async (refusing, warnings) => {
-            for (const id of ['first', 'second', 'third', 'fourth']) {
-              const ship = await refusing.start(refusing.ship(id));
-              const endpoint = refusing.driver.endpoint(ship.handle);
-              expect(endpoint).toMatchObject({ host: ship.started.ipAddress });
-              expect(await runIn(endpoint, CONFORMANCE_TOKEN, 'echo up')).toMatchObject({ stdout: 'up\n' });
-              await refusing.driver.stop(ship, { signal: soon() });
-            }
-            expect(warnings).toEqual([expect.stringMatching(/does not put running ships on their network/)]);
-          },
-        ),
-      );
-
-      does('says that it may pass where a container is gone before', () =>
-        behind(
-          async (line, { options }) => {
-            if (isConnect(line)) {
-              const { docker } = await ships.engine();
-              await docker.getContainer(containerName(options.deploymentId, { id: 'gone', incarnation: 1 })).remove({
-                force: true,
-              });
-            }
-            return true;
-          },
-          async (judged) => {
-            await expect(judged.start(judged.ship('gone'))).rejects.toMatchObject({ reason: 'SHIP_START_FAILED' });
-          },
-        ),
-      );
-
-      does('never puts them on another network of the same name', () => {
-        let remade = false;
-        return behind(
-          async (line, { options }) => {
-            if (isConnect(line) && !remade) {
-              remade = true;
-              const { docker } = await ships.engine();
-              await docker.getNetwork(options.network).remove();
-              await docker.createNetwork({ Name: options.network, Driver: 'bridge' });
-            }
-            return true;
-          },
-          async (judged) => {
-            await expect(judged.start(judged.ship('moved'))).rejects.toMatchObject({ reason: 'DRIVER_UNAVAILABLE' });
-            await judged.start(judged.ship('moved'));
-          },
-        );
-      });
-    });
-
-  does('finds a network that is configured by its id', async () => {
-    const { docker, rootless, kind } = await ships.engine();
-    if (rootless || kind === 'podman') return; // whose ids are made of names
-    const { Id } = (await docker.getNetwork(ships.options.network).inspect()) as { Id: string };
-    const driver = ships.anotherDriver({ network: Id.slice(0, 12) });
-    const ship = await ships.start(ships.ship('by-id'), driver);
-    expect(ship.started.ipAddress).toMatch(/^\d+\./);
-    expect((await driver.list()).find(({ shipId }) => shipId === 'by-id')?.handle).toHaveProperty('endpoint');
-    await driver.stop(ship, { signal: soon() });
-  });
 
   does('gives ships no IPv6, whatever their network has', async () => {
     const { docker, rootless } = await ships.engine();

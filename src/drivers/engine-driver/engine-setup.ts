@@ -3,6 +3,7 @@ import { StatusError } from '../../../proto/rpc/status-error.js';
 import { findBayContainer, pathOnMachine } from './bay-container.js';
 import { bounded, findEngine, type Engine } from './engine.js';
 import { ensureImage, type ShipImage } from './image.js';
+import { LateJoin } from './late-join.js';
 import { NetworkKeeper } from './network-keeper.js';
 import type { NetworkPolicy } from './network-policy.js';
 import { isOnHost, kindOf, type EngineDriverOptions } from './options.js';
@@ -16,6 +17,7 @@ export interface EngineSetup {
   readonly policy: NetworkPolicy;
   readonly network: NetworkKeeper;
   readonly folders: ShipFolders;
+  readonly lateJoin: LateJoin;
   readonly watch: ShipWatch;
   /** A ship's own folder, as the engine's machine has it. */
   dataOnMachine(shipId: string): string;
@@ -43,10 +45,11 @@ export async function setUpEngine(options: EngineDriverOptions, signal: AbortSig
   const watch = new ShipWatch({
     engine,
     deploymentId: options.deploymentId,
-    network: options.network,
+    network: network.shipNetwork.name,
     log: options.logger,
     onNetworkDoubt: () => network.doubt(),
   });
   const dataOnMachine = (shipId: string) => path.join(folders.onMachine, shipId);
-  return { engine, image, policy: network.policy, network, folders, watch, dataOnMachine };
+  const lateJoin = new LateJoin(engine, options.logger);
+  return { engine, image, policy: network.policy, network, lateJoin, folders, watch, dataOnMachine };
 }

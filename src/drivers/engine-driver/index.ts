@@ -118,8 +118,8 @@ class EngineDriver implements Driver {
   }
 
   async list(): Promise<FoundShip[]> {
-    const { engine } = await this.#ready();
-    return listShips(engine, this.#options);
+    const { engine, network } = await this.#ready();
+    return listShips(engine, network.shipNetwork.name, this.#options);
   }
 
   async *logs(ship: Ship, options: { follow: boolean; signal: AbortSignal }): AsyncIterable<string> {

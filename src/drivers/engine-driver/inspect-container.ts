@@ -39,3 +39,10 @@ export async function findContainer(
     throw toDriverError(engine, 'looking at a ship', error);
   }
 }
+
+/** Why a container, as it was found, is of no use to a start. */
+export function endOf(found: ContainerInspectInfo | undefined): string {
+  if (!found) return 'its container is gone';
+  const { Running, ExitCode } = found.State;
+  return Running ? 'the engine gave it no address' : `its container ended with exit code ${ExitCode}`;
+}

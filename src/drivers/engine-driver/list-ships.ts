@@ -7,12 +7,16 @@ import { INSIDE } from '../inside.js';
 import { LABEL, shipLabels, withLabels } from './labels.js';
 import type { EngineDriverOptions } from './options.js';
 import { removeContainer } from './remove-container.js';
-import { addressOn, shipEndpoint } from './ship-endpoint.js';
+import { shipEndpoint } from './ship-endpoint.js';
 
-/** Every ship of this deployment that lives, also one whose start was interrupted. */
-export async function listShips(engine: Engine, options: EngineDriverOptions): Promise<FoundShip[]> {
+/**
+ * Every ship of this deployment that lives, also one whose start was interrupted.
+ *
+ * @param network the name of the network of ships
+ */
+export async function listShips(engine: Engine, network: string, options: EngineDriverOptions): Promise<FoundShip[]> {
   const all = await listContainers(engine, { [LABEL.deployment]: options.deploymentId });
-  return all.filter(({ State }) => !ENDED.has(State)).flatMap((container) => toFoundShip(container, options));
+  return all.filter(({ State }) => !ENDED.has(State)).flatMap((container) => toFoundShip(container, network, options));
 }
 
 const ENDED = new Set(['exited', 'dead', 'removing', 'stopped', 'stopping']);
@@ -53,7 +57,7 @@ async function listContainers(
   }
 }
 
-function toFoundShip(container: ContainerInfo, options: EngineDriverOptions): FoundShip[] {
+function toFoundShip(container: ContainerInfo, network: string, options: EngineDriverOptions): FoundShip[] {
   const { Id, Labels, Ports, NetworkSettings } = container;
   const shipId = Labels[LABEL.ship];
   const incarnation = Number(Labels[LABEL.incarnation]);
@@ -61,7 +65,7 @@ function toFoundShip(container: ContainerInfo, options: EngineDriverOptions): Fo
   const publishedPort = Ports?.find(
     ({ PrivatePort, PublicPort }) => PrivatePort === INSIDE.port && PublicPort,
   )?.PublicPort;
-  const address = addressOn(options.network, NetworkSettings?.Networks);
+  const address = NetworkSettings?.Networks?.[network]?.IPAddress;
   const endpoint = shipEndpoint(
     shipId,
     { ...(publishedPort ? { publishedPort } : {}), ...(address ? { address } : {}) },

@@ -1,11 +1,10 @@
 import { orAborted } from '../../../proto/rpc/or-aborted.js';
 import { StatusError } from '../../../proto/rpc/status-error.js';
-import { attachmentFor, type Attachment } from './attachment.js';
 import { findBayContainer, joinNetwork } from './bay-container.js';
 import type { Engine } from './engine.js';
 import { engineTrouble } from './engine-error.js';
 import { hasFilter, setFilter, type FilterDeps } from './filter.js';
-import { ensureNetwork, findNetwork } from './network.js';
+import { ensureNetwork, findNetwork, type ShipNetwork } from './network.js';
 import { applyNetworkPolicy, type NetworkPolicy } from './network-policy.js';
 import { isOnHost, type EngineDriverOptions } from './options.js';
 
@@ -20,8 +19,6 @@ export interface NetworkKeeperDeps {
 const TIMEOUT_MS = 60_000;
 /** What flushes the machine's packet filter, as a reload of its rules does, tells nobody. */
 const LOOK_EVERY_MS = 5 * 60_000;
-/** Fewer may come of a moment's trouble. */
-const MOST_REFUSALS = 3;
 
 /** Keeps the network of ships as it has to be, whatever is done to it behind Bay's back: there, and under its filter. */
 export class NetworkKeeper {
@@ -32,8 +29,6 @@ export class NetworkKeeper {
   #renewing: Promise<void> | undefined;
   #checking = false;
   #asked = false;
-  /** In a row; each has cost a start its time. */
-  #lateRefusals = 0;
 
   /** Makes the network where it is missing, and brings the policy in force. @throws StatusError as those do */
   static async open(deps: NetworkKeeperDeps, signal: AbortSignal): Promise<NetworkKeeper> {
@@ -48,24 +43,9 @@ export class NetworkKeeper {
     if (policy.filtered) this.#timer = setInterval(() => this.doubt(), LOOK_EVERY_MS).unref();
   }
 
-  /** Of the network as it was found last. */
-  get incarnation(): string {
-    return this.#filter.shipNetwork.incarnation;
-  }
-
-  /** Of the next ship, on the network as it was found last. */
-  get attachment(): Attachment {
-    const { engine, options } = this.#deps;
-    const best = attachmentFor({ engine, policy: this.policy, shipNetwork: this.#filter.shipNetwork }, options);
-    return best === 'late' && this.#lateRefusals >= MOST_REFUSALS ? 'address' : best;
-  }
-
-  /** How it went to put a ship on the network late. Where the engine does not, ships come to it with their containers. */
-  joinedLate({ refusal }: { readonly refusal?: string } = {}): void {
-    this.#lateRefusals = refusal === undefined ? 0 : this.#lateRefusals + 1;
-    if (this.#lateRefusals !== MOST_REFUSALS) return;
-    const message = 'the engine does not put running ships on their network: each start takes somewhat longer';
-    this.#deps.options.logger.warn({ refusal }, message);
+  /** As it was found last. */
+  get shipNetwork(): ShipNetwork {
+    return this.#filter.shipNetwork;
   }
 
   /**

@@ -84,10 +84,6 @@ export async function listMembers(engine: Engine, network: ShipNetwork, signal: 
     .filter(({ address }) => address !== '');
 }
 
-/** Whether a network is the one that is configured, by its name or by its id. */
-export const isWanted = (wanted: string, { name, id }: { readonly name: string; readonly id: string }): boolean =>
-  name === wanted || (/^[0-9a-f]{12,64}$/.test(wanted) && id.startsWith(wanted));
-
 /** All networks of the engine. */
 export async function listNetworks(
   engine: Engine,

@@ -1,7 +1,6 @@
 import path from 'node:path';
 import type { Endpoint } from '../driver.js';
 import { INSIDE, SOCKET_BELOW_DATA } from '../inside.js';
-import { isWanted } from './network.js';
 import type { EngineDriverOptions } from './options.js';
 
 /** As the engine tells it when it inspects or lists a container. */
@@ -10,15 +9,6 @@ export interface ContainerAddresses {
   readonly publishedPort?: number;
   /** On the network of ships. */
   readonly address?: string;
-}
-
-/** What engines tell of the networks of a container, by their names; Podman tells null where it has none. */
-type Networks = Readonly<Record<string, { readonly IPAddress: string; readonly NetworkID: string }>> | null;
-
-/** A container's address on the network of ships. */
-export function addressOn(network: string, networks: Networks | undefined): string | undefined {
-  const found = Object.entries(networks ?? {}).find(([name, { NetworkID: id }]) => isWanted(network, { name, id }));
-  return found?.[1].IPAddress || undefined;
 }
 
 /** Where Bay dials a ship's agent; undefined where the engine has not given it an address. */

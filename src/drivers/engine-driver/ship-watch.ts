@@ -7,12 +7,11 @@ import { engineTrouble } from './engine-error.js';
 import type { EngineKind } from './options.js';
 import { inspectContainer } from './inspect-container.js';
 import { LABEL } from './labels.js';
-import { isWanted } from './network.js';
 
 export interface ShipWatchOptions {
   readonly engine: Engine;
   readonly deploymentId: string;
-  /** The network of ships. */
+  /** The name of the network of ships. */
   readonly network: string;
   readonly log: Log;
   /** The engine may have lost what was set in it: it was away, the network was made anew, or others than ships came or went. */
@@ -143,9 +142,8 @@ export class ShipWatch {
 
   #noteNetwork({ Action, Actor }: EngineEvent): void {
     if (Action !== 'connect' && Action !== 'disconnect' && Action !== 'create') return;
-    const { name = '', container = '' } = Actor.Attributes ?? {};
-    if (!isWanted(this.#options.network, { name, id: Actor.ID }) || this.#ships.has(container)) return;
-    this.#options.onNetworkDoubt();
+    const { name, container = '' } = Actor.Attributes ?? {};
+    if (name === this.#options.network && !this.#ships.has(container)) this.#options.onNetworkDoubt();
   }
 
   #wake(containerId: string): void {

@@ -6,7 +6,7 @@ import { stopwatch } from '../../telemetry/stopwatch.js';
 import type { Endpoint, StartedShip, StartOptions } from '../driver.js';
 import { environmentInside } from '../authorities.js';
 import { agentConfigFor } from './agent-config.js';
-import type { Attachment } from './attachment.js';
+import { attachmentFor } from './attachment.js';
 import { agentReady } from '../agent-ready.js';
 import { attachToContainer, type AttachedContainer } from './attach-container.js';
 import { containerFor, isolationOf } from './container-spec.js';
@@ -14,15 +14,15 @@ import { createContainer } from './create-container.js';
 import type { EngineSetup } from './engine-setup.js';
 import { bounded } from './engine.js';
 import { toDriverError } from './engine-error.js';
-import { findContainer } from './inspect-container.js';
+import { endOf, findContainer } from './inspect-container.js';
 import { INSIDE } from '../inside.js';
-import { joinLate, LateJoinRefused } from './late-join.js';
+import { LateJoinRefused } from './late-join.js';
 import { ensureImage } from './image.js';
 import { containerName, LABEL } from './labels.js';
 import type { EngineDriverOptions } from './options.js';
 import { readLogs } from './read-logs.js';
 import { removeContainer } from './remove-container.js';
-import { addressOn, shipEndpoint } from './ship-endpoint.js';
+import { shipEndpoint } from './ship-endpoint.js';
 import type { ShipHandle } from './ship-handle.js';
 
 export interface StartShipDeps {
@@ -41,28 +41,25 @@ const AFTER_MS = 2_000;
  * @throws StatusError SHIP_START_FAILED, DRIVER_UNAVAILABLE: may pass; DRIVER_REFUSED: will not
  */
 export async function startShip(deps: StartShipDeps, ship: Ship, start: StartOptions): Promise<StartedShip> {
+  const { lateJoin } = deps.setup;
   try {
-    return await tryToStart(deps, ship, start);
+    return await tryToStart(deps, ship, start, lateJoin.serves);
   } catch (error) {
     if (!(error instanceof LateJoinRefused)) throw error;
-    const started = await tryToStart(deps, ship, start, 'address');
-    deps.setup.network.joinedLate({ refusal: error.message }); // where that fails too, the engine has another trouble
+    const started = await tryToStart(deps, ship, start, false);
+    lateJoin.wasRefused(error);
     return started;
   }
 }
 
-async function tryToStart(
-  deps: StartShipDeps,
-  ship: Ship,
-  start: StartOptions,
-  wanted?: Attachment,
-): Promise<StartedShip> {
+/** @param late whether it may be put on its network late */
+async function tryToStart(deps: StartShipDeps, ship: Ship, start: StartOptions, late: boolean): Promise<StartedShip> {
   const { signal } = start;
   signal.throwIfAborted();
   const { engine } = deps.setup;
   const name = containerName(deps.options.deploymentId, ship);
   try {
-    return await begin(deps, ship, start, wanted);
+    return await begin(deps, ship, start, late);
   } catch (error) {
     const failure = await toStartError(deps, ship, error, signal);
     await removeContainer(engine, name, bounded(undefined, AFTER_MS)).catch((left: unknown) =>
@@ -72,12 +69,7 @@ async function tryToStart(
   }
 }
 
-async function begin(
-  deps: StartShipDeps,
-  ship: Ship,
-  start: StartOptions,
-  wanted: Attachment | undefined,
-): Promise<StartedShip> {
+async function begin(deps: StartShipDeps, ship: Ship, start: StartOptions, late: boolean): Promise<StartedShip> {
   const { signal } = start;
   const { options, setup } = deps;
   const { engine, policy } = setup;
@@ -87,7 +79,8 @@ async function begin(
     setup.network.ensure(signal),
   ]);
   const dataOnMachine = setup.dataOnMachine(ship.id);
-  const attachment = wanted ?? setup.network.attachment;
+  const { shipNetwork } = setup.network;
+  const attachment = attachmentFor({ engine, policy, shipNetwork, late }, options);
   const spec = containerFor(ship, { engine, policy, imageId: image.id, dataOnMachine, attachment }, options);
   const removeBeside = () => removeEmptyFolder(dataPathsOf(options.shipDataDir, ship.id).root);
   const making = { engine, log: options.logger, removeBeside };
@@ -100,23 +93,14 @@ async function begin(
   try {
     await container.start({ abortSignal: bounded(signal) });
     const startMs = lap();
-    if (attachment === 'late') {
-      await joinLate(engine, { containerId: container.id, networkId: setup.network.incarnation }, signal);
-      setup.network.joinedLate();
-    }
+    if (attachment === 'late') await setup.lateJoin.join(container.id, setup.network.shipNetwork.incarnation, signal);
     const joinMs = attachment === 'late' ? lap() : undefined;
     const found = await findContainer(engine, container.id, signal);
-    const endpoint = found && endpointOf(found, ship.id, options);
-    if (!endpoint) throw new StatusError('SHIP_START_FAILED', found ? endOf(found) : 'its container is gone');
-    await untilReady(deps, attached, { endpoint, behindProxy: attachment === 'port' }, signal).catch(
-      (error: unknown) => {
-        if (signal.aborted)
-          options.logger.warn({ shipId: ship.id, endpoint }, 'no agent answered there until the start was given up');
-        throw error;
-      },
-    );
+    const address = found?.NetworkSettings.Networks?.[shipNetwork.name]?.IPAddress;
+    const endpoint = found && endpointOf(found, address, ship.id, options);
+    if (!endpoint) throw new StatusError('SHIP_START_FAILED', endOf(found));
+    await untilReady(deps, attached, { endpoint, behindProxy: attachment === 'port' }, signal);
     const handle: ShipHandle = { containerId: container.id, endpoint };
-    const address = addressOn(options.network, found.NetworkSettings.Networks);
     return {
       handle: { ...handle },
       isolation: isolationOf(ship, setup, options),
@@ -131,7 +115,7 @@ async function begin(
 
 /** Fails at once where the container ends before its agent answers. */
 async function untilReady(
-  { setup }: StartShipDeps,
+  { setup, options }: StartShipDeps,
   { id, onOutput }: AttachedContainer,
   { endpoint, behindProxy }: { readonly endpoint: Endpoint; readonly behindProxy: boolean },
   signal: AbortSignal,
@@ -143,21 +127,26 @@ async function untilReady(
   });
   try {
     await Promise.race([agentReady(endpoint, within, { onSign: onOutput, behindProxy }), dead]);
+  } catch (error) {
+    if (signal.aborted)
+      options.logger.warn({ containerId: id, endpoint }, 'no agent answered there until the start was given up');
+    throw error;
   } finally {
     over.abort(new Error('the ship is ready, or will not be'));
     dead.catch(() => undefined); // told by the race, or of no interest after it
   }
 }
 
-function endpointOf(found: ContainerInspectInfo, shipId: string, options: EngineDriverOptions): Endpoint | undefined {
+function endpointOf(
+  found: ContainerInspectInfo,
+  address: string | undefined,
+  shipId: string,
+  options: EngineDriverOptions,
+): Endpoint | undefined {
   const published = found.NetworkSettings.Ports?.[`${INSIDE.port}/tcp`]?.[0]?.HostPort;
-  const address = addressOn(options.network, found.NetworkSettings.Networks);
   const addresses = { ...(published ? { publishedPort: Number(published) } : {}), ...(address ? { address } : {}) };
   return shipEndpoint(shipId, addresses, options, found.Config.Labels[LABEL.network]);
 }
-
-const endOf = ({ State }: ContainerInspectInfo): string =>
-  State.Running ? 'the engine gave it no address' : `its container ended with exit code ${State.ExitCode}`;
 
 /** Of the agent or its program where another try ends the same: a configuration it refuses, a file that is not there. */
 const FINAL_EXIT_CODES: readonly number[] = [78, 126, 127];

@@ -58,7 +58,7 @@ export class Door implements AsyncDisposable {
     return new Transform({
       transform: (chunk: Buffer, _encoding, pass) => {
         const [line = ''] = chunk.toString('latin1').split('\r\n', 1);
-        void (async () => ((await this.#passes(line)) ? pass(null, chunk) : caller.end(REFUSAL)))();
+        Promise.resolve(this.#passes(line)).then((may) => (may ? pass(null, chunk) : caller.end(REFUSAL)), pass);
       },
     });
   }
